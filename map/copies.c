@@ -1,0 +1,242 @@
+/* copies.c - which copy shows a snapshot a range of the map, and which copy keeps a removed entry.
+ *
+ *      live   |---- A' ----|---- A'' ---|------- B -------|        mark 9, 9, 4
+ *      copies |-------- A, (7, 9] ------|                          before A was split
+ *             |-------- A, (4, 7] ------|--- B, (2, 4] ---|
+ *
+ * Always: for one place and one snapshot s there is at most one copy with after < s <= mark. A copy's image is
+ * never written. An entry named by a copy lives: it is in the map, or *owned* by the newest copy that names
+ * it. When that copy goes the entry passes to the next older one that names it, and dies when there is none.
+ * A copy names an entry that is taken out now exactly if it covers its place and was frozen when the shard's version
+ * counter had reached the entry's version: since then the entry was never out of its segment.
+ * On failure: copies_add allocates first.
+ * Not here: whether a copy is still needed (snapshot.c).
+ */
+#include "map/copies.h"
+
+#include "map/entry.h"
+#include "map/memory.h"
+
+#define CHAINS_MIN 64u
+
+/* Prefixes differ in their high bits; a multiplication spreads them over the low ones. */
+STROBE_INSIDE static uint32_t chain_of(const struct copies *copies, uint64_t prefix)
+{
+    return (uint32_t)((prefix * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & (copies->chains_count - 1);
+}
+
+STROBE_INSIDE static void link_copy(struct copies *copies, struct copy *copy)
+{
+    struct copy **chain = &copies->chains[chain_of(copies, copy->prefix)];
+
+    copy->next = *chain;
+    *chain = copy;
+}
+
+/* More chains, when there are too few. Without memory chains are longer, and that is all. */
+STROBE_INSIDE static bool grow(struct copies *copies, const struct strobe_allocator *allocator, uint32_t want)
+{
+    struct copies old = {.chains = copies->chains, .chains_count = copies->chains_count};
+    struct copy **chains = memory_alloc(allocator, want * sizeof *chains, MEMORY_WORD);
+
+    if (!chains)
+        return old.chains != NULL;
+    memset(chains, 0, want * sizeof(struct copy *));
+    copies->chains = chains;
+    copies->chains_count = want;
+    for (uint32_t i = 0; i < old.chains_count; i++) {
+        for (struct copy *copy = old.chains[i], *next; copy; copy = next) {
+            next = copy->next;
+            link_copy(copies, copy);
+        }
+    }
+    memory_release(allocator, old.chains, old.chains_count * sizeof *chains, MEMORY_WORD);
+    return true;
+}
+
+STROBE_INSIDE static bool make_chains(struct copies *copies, const struct strobe_allocator *allocator,
+                        uint32_t expected)
+{
+    uint32_t want = copies->chains_count ? copies->chains_count : CHAINS_MIN;
+
+    while (want < expected && want < UINT32_C(1) << 24)
+        want *= 2;
+    if (copies->count > 2 * want)
+        want *= 2;
+    return want == copies->chains_count || grow(copies, allocator, want);
+}
+
+struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator,
+                        const struct segment *segment, uint64_t mark, uint64_t version, uint32_t expected)
+{
+    struct copy *copy;
+
+    if (!make_chains(copies, allocator, expected))
+        return NULL;
+    copy = memory_alloc(allocator, sizeof *copy, MEMORY_WORD);
+    if (!copy)
+        return NULL;
+    memset(copy, 0, sizeof *copy);
+    copy->image = segment_copy(allocator, segment);
+    if (!copy->image) {
+        memory_release(allocator, copy, sizeof *copy, MEMORY_WORD);
+        return NULL;
+    }
+    copy->after = segment->mark;
+    copy->mark = mark;
+    copy->prefix = segment->prefix;
+    copy->bits = segment->bits;
+    copy->frozen = version;
+    link_copy(copies, copy);
+    copies->count++;
+    copies->of_bits[copy->bits]++;
+    return copy;
+}
+
+/* Walks the copies that cover HASH, of every depth there is. */
+struct walk {
+    const struct copies *copies;
+    uint64_t hash;
+    struct copy *at;
+    unsigned bits, next_bits;
+};
+
+STROBE_INSIDE static struct copy *walk_next(struct walk *walk)
+{
+    for (;;) {
+        for (; walk->at; walk->at = walk->at->next) {
+            struct copy *copy = walk->at;
+
+            if (copy->bits == walk->bits && copy->prefix == range_prefix(walk->hash, walk->bits)) {
+                walk->at = copy->next;
+                return copy;
+            }
+        }
+        while (walk->next_bits <= 64 && walk->copies->of_bits[walk->next_bits] == 0)
+            walk->next_bits++;
+        if (walk->next_bits > 64)
+            return NULL;
+        walk->bits = walk->next_bits++;
+        walk->at = walk->copies->chains[chain_of(walk->copies, range_prefix(walk->hash, walk->bits))];
+    }
+}
+
+struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s)
+{
+    struct walk walk = {.copies = copies, .hash = hash};
+    struct copy *copy;
+
+    while ((copy = walk_next(&walk)) && !(copy->after < s && s <= copy->mark))
+        ;
+    return copy;
+}
+
+/* The newest copy older than BELOW that names an entry of VERSION at HASH. */
+STROBE_INSIDE static struct copy *newest_naming(const struct copies *copies, uint64_t hash, uint64_t version,
+                                  uint64_t below)
+{
+    struct walk walk = {.copies = copies, .hash = hash};
+    struct copy *newest = NULL, *copy;
+
+    while ((copy = walk_next(&walk))) {
+        if (copy->frozen >= version && copy->mark < below && (!newest || copy->mark > newest->mark))
+            newest = copy;
+    }
+    return newest;
+}
+
+STROBE_INSIDE static void own(struct copy *copy, uint64_t hash, struct strobe_entry *entry)
+{
+    segment_slot slot = segment_find_entry(copy->image, hash, entry);
+
+    assert(slot != SEGMENT_NO_SLOT);
+    copy->owned[slot / 64] |= UINT64_C(1) << (slot % 64);
+    copy->owned_bytes += strobe_entry_memory(entry);
+}
+
+bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry)
+{
+    struct copy *copy;
+
+    if (copies->count == 0)
+        return false;
+    copy = newest_naming(copies, hash, strobe_entry_version(entry), UINT64_MAX);
+    if (!copy)
+        return false;
+    own(copy, hash, entry);
+    return true;
+}
+
+STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy)
+{
+    struct copy **at = &copies->chains[chain_of(copies, copy->prefix)];
+
+    while (*at != copy)
+        at = &(*at)->next;
+    *at = copy->next;
+    copy->next = NULL;
+    copies->count--;
+    copies->of_bits[copy->bits]--;
+}
+
+void copies_remove(struct copies *copies, struct copy *copy,
+                   uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
+                   const void *context)
+{
+    unlink_copy(copies, copy);
+    if (copies->count == 0)
+        return;
+    for (unsigned word = 0; word < COPY_OWNED_WORDS; word++) {
+        for (uint64_t left = copy->owned[word]; left; left &= left - 1) {
+            segment_slot slot = (segment_slot)(word * 64 + (unsigned)__builtin_ctzll(left));
+            struct strobe_entry *entry = segment_entry(copy->image, slot);
+            uint64_t hash = hash_entry(context, entry);
+            struct copy *older = newest_naming(copies, hash, strobe_entry_version(entry), copy->mark);
+
+            if (!older)
+                continue;
+            own(older, hash, entry);
+            copy->owned[word] &= ~(left & (~left + 1));
+            copy->owned_bytes -= strobe_entry_memory(entry);
+        }
+    }
+}
+
+uint64_t copy_bytes(const struct copy *copy)
+{
+    return sizeof *copy + segment_size(copy->image->class);
+}
+
+uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy)
+{
+    uint64_t bytes = copy_bytes(copy) + copy->owned_bytes;
+
+    for (unsigned word = 0; word < COPY_OWNED_WORDS; word++) {
+        for (uint64_t left = copy->owned[word]; left; left &= left - 1) {
+            segment_slot slot = (segment_slot)(word * 64 + (unsigned)__builtin_ctzll(left));
+
+            entry_destroy(allocator, segment_entry(copy->image, slot));
+        }
+    }
+    segment_free(allocator, copy->image);
+    memory_release(allocator, copy, sizeof *copy, MEMORY_WORD);
+    return bytes;
+}
+
+void copies_each(struct copies *copies, void (*do_copy)(void *context, struct copy *copy), void *context)
+{
+    for (uint32_t i = 0; i < copies->chains_count && copies->count; i++) {
+        for (struct copy *copy = copies->chains[i], *next; copy; copy = next) {
+            next = copy->next;
+            do_copy(context, copy);
+        }
+    }
+}
+
+void copies_fini(struct copies *copies, const struct strobe_allocator *allocator)
+{
+    assert(copies->count == 0);
+    memory_release(allocator, copies->chains, copies->chains_count * sizeof(struct copy *), MEMORY_WORD);
+    copies->chains = NULL;
+    copies->chains_count = 0;
+}

@@ -1,0 +1,72 @@
+/* copies.h - the segments of one table as they were, kept for the snapshots that need them. */
+#ifndef STROBE_MAP_COPIES_H
+#define STROBE_MAP_COPIES_H
+
+#include "map/segment.h"
+
+#define COPY_OWNED_WORDS ((SEGMENT_SLOTS_MAX + 63) / 64)
+
+/* A segment as it was for every snapshot s with after < s <= mark. */
+struct copy {
+    struct copy *next; /* in the same chain, or in a list of the dead */
+    struct segment *image;
+    uint64_t after, mark;
+    uint64_t prefix;
+    uint64_t frozen; /* the shard's version counter when it was made */
+    uint64_t owned_bytes SHARD_GUARDED;
+    uint32_t pins SHARD_GUARDED; /* readers at work in it */
+    uint32_t bits;
+    /* A bit for each slot whose entry was taken out of the map since and lives for this copy only. */
+    uint64_t owned[COPY_OWNED_WORDS] SHARD_GUARDED;
+};
+
+/* Chains of copies by prefix. */
+struct copies {
+    struct copy **chains SHARD_GUARDED;
+    uint32_t chains_count SHARD_GUARDED; /* a power of two, 0 = none yet */
+    uint32_t count SHARD_GUARDED;
+    uint32_t of_bits[65] SHARD_GUARDED; /* how many copies have that many prefix bits */
+};
+
+/* The first hash behind the range of PREFIX; 0 means the end of all. */
+static inline uint64_t range_end(uint64_t prefix, unsigned bits)
+{
+    return bits ? prefix + (UINT64_C(1) << (64 - bits)) : 0;
+}
+
+static inline uint64_t range_prefix(uint64_t hash, unsigned bits)
+{
+    return bits ? hash & ~(UINT64_C(0)) << (64 - bits) : 0;
+}
+
+/* Keeps an image of SEGMENT for the snapshots in (segment->mark, MARK]. EXPECTED is how many copies there may be.
+ * NULL without memory, and then nothing has changed. */
+struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator,
+                        const struct segment *segment, uint64_t mark, uint64_t version,
+                        uint32_t expected) STROBE_INSIDE;
+
+/* The copy that shows snapshot S the place HASH, or NULL. */
+struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s) STROBE_INSIDE;
+
+/* Hands ENTRY, just taken out of the map, to the newest copy that names it. False: none does, it is the caller's. */
+bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) STROBE_INSIDE;
+
+/* Takes COPY out. What it owned goes to the next older copies that name it; what stays with it dies with it. */
+void copies_remove(struct copies *copies, struct copy *copy,
+                   uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
+                   const void *context) STROBE_INSIDE;
+
+/* Frees a copy that was taken out, with what it owns. Needs no lock: nobody else knows it. Returns the bytes given back. */
+uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) LOCK_UNCHECKED;
+
+/* The bytes of a copy itself. */
+uint64_t copy_bytes(const struct copy *copy);
+
+/* Calls DO_COPY with each copy, which may take that copy out. */
+void copies_each(struct copies *copies, void (*do_copy)(void *context, struct copy *copy),
+                 void *context) STROBE_INSIDE;
+
+/* Frees the chains. There must be no copies left. */
+void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) STROBE_INSIDE;
+
+#endif

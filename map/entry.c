@@ -1,0 +1,316 @@
+/* entry.c - a key, its value and what is known of it, packed into one allocation.
+ *
+ *      8 bytes     1-3      1-5         0 or 8   0 or 1+n   n    n or 8
+ *     +-----------+--------+-----------+--------+----------+-----+---------------+
+ *     | version   | key    | value     | expiry | type     | key | value, or a   |
+ *     | 56, flags | length | length    | ms     |          |     | blob's address|
+ *     +-----------+--------+-----------+--------+----------+-----+---------------+
+ *
+ * 14 + 32 bytes make 56, which is a 64-byte block of jemalloc and of glibc alike.
+ *
+ * Always: nothing but the version is written after strobe_entry_new, and that only before the entry is published,
+ * so that readers of a snapshot need no lock. A value of STROBE_BLOB_MIN bytes or more is in a
+ * counted blob: EXPIRE, RENAME and a reply in flight share it instead of copying it.
+ * On failure: strobe_entry_new leaves nothing behind.
+ * Not here: who may still see a replaced entry (copies.c).
+ */
+#include "map/entry.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "map/map_private.h"
+#include "map/memory.h"
+
+#define FLAG_EXPIRES 1u
+#define FLAG_TYPE 2u
+#define FLAG_BLOB 4u
+
+struct strobe_entry {
+    uint64_t version_flags; /* version << 8 | flags */
+    unsigned char rest[];
+};
+
+struct strobe_blob {
+    const struct strobe_allocator *allocator;
+    size_t len;
+    atomic_size_t holders;
+    char bytes[];
+};
+
+/* Lengths are base-128 numbers, low digits first. */
+static inline size_t length_size(size_t n)
+{
+    size_t size = 1;
+
+    while (n >>= 7)
+        size++;
+    return size;
+}
+
+static inline unsigned char *length_write(unsigned char *at, size_t n)
+{
+    for (; n >= 128; n >>= 7)
+        *at++ = (unsigned char)(n | 128);
+    *at++ = (unsigned char)n;
+    return at;
+}
+
+static inline const unsigned char *length_read(const unsigned char *at, size_t *n)
+{
+    size_t value = *at & 127;
+
+    for (unsigned shift = 7; *at++ & 128; shift += 7)
+        value |= (size_t)(*at & 127) << shift;
+    *n = value;
+    return at;
+}
+
+/* Where everything is. */
+struct layout {
+    const unsigned char *expiry, *type, *key, *value;
+    size_t key_len, value_len, type_len, size;
+};
+
+static inline unsigned flags_of(const struct strobe_entry *e)
+{
+    return (unsigned)(e->version_flags & 255);
+}
+
+static inline struct layout layout_of(const struct strobe_entry *e)
+{
+    struct layout l = {0};
+    const unsigned char *at = length_read(length_read(e->rest, &l.key_len), &l.value_len);
+    unsigned flags = flags_of(e);
+
+    if (flags & FLAG_EXPIRES) {
+        l.expiry = at;
+        at += 8;
+    }
+    if (flags & FLAG_TYPE) {
+        l.type_len = *at++;
+        l.type = at;
+        at += l.type_len;
+    }
+    l.key = at;
+    l.value = at + l.key_len;
+    l.size = (size_t)(l.value - (const unsigned char *)e) +
+             (flags & FLAG_BLOB ? sizeof(struct strobe_blob *) : l.value_len);
+    return l;
+}
+
+static inline struct strobe_blob *blob_at(const unsigned char *at)
+{
+    struct strobe_blob *blob;
+
+    memcpy(&blob, at, sizeof blob);
+    return blob;
+}
+
+struct strobe_blob *strobe_blob_new(struct strobe_map *map, size_t len)
+{
+    const struct strobe_allocator *allocator = map_allocator(map);
+    struct strobe_blob *blob;
+
+    if (len > STROBE_VALUE_MAX)
+        return NULL;
+    blob = memory_alloc(allocator, sizeof *blob + len, MEMORY_WORD);
+    if (!blob)
+        return NULL;
+    blob->allocator = allocator;
+    blob->len = len;
+    atomic_init(&blob->holders, 1);
+    return blob;
+}
+
+char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len)
+{
+    if (len)
+        *len = blob->len;
+    return blob->bytes;
+}
+
+struct strobe_blob *strobe_blob_share(struct strobe_blob *blob)
+{
+    /* Whoever shares holds it already, so nothing has to be ordered. */
+    atomic_fetch_add_explicit(&blob->holders, 1, memory_order_relaxed);
+    return blob;
+}
+
+void strobe_blob_release(struct strobe_blob *blob)
+{
+    if (!blob)
+        return;
+    /* Release: our reads come before. Acquire: the last one sees that everybody else's did. */
+    if (atomic_fetch_sub_explicit(&blob->holders, 1, memory_order_acq_rel) == 1)
+        memory_release(blob->allocator, blob, sizeof *blob + blob->len, MEMORY_WORD);
+}
+
+/* The blob for a new entry: the given one shared, or a new one. NULL: no memory. */
+static struct strobe_blob *blob_for(struct strobe_map *map, const struct strobe_entry_spec *spec)
+{
+    struct strobe_blob *blob;
+
+    if (spec->blob)
+        return strobe_blob_share(spec->blob);
+    blob = strobe_blob_new(map, spec->len);
+    if (blob && spec->value)
+        memcpy(blob->bytes, spec->value, spec->len);
+    return blob;
+}
+
+enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_entry_spec *spec,
+                                    struct strobe_entry **out)
+{
+    size_t key_len = spec->key->len;
+    size_t len = spec->blob ? spec->blob->len : spec->len;
+    bool large = spec->blob || len >= STROBE_BLOB_MIN;
+    struct strobe_blob *blob = NULL;
+    struct strobe_entry *e;
+    unsigned flags = 0;
+    unsigned char *at;
+    size_t size;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX || len > STROBE_VALUE_MAX || spec->type_len > STROBE_TYPE_MAX)
+        return STROBE_TOO_BIG;
+    if (large && !(blob = blob_for(map, spec)))
+        return STROBE_NO_MEMORY;
+    size = sizeof *e + length_size(key_len) + length_size(len) + (spec->expiry ? 8 : 0) +
+           (spec->type_len ? 1 + spec->type_len : 0) + key_len + (large ? sizeof blob : len);
+    e = memory_alloc(map_allocator(map), size, MEMORY_WORD);
+    if (!e) {
+        strobe_blob_release(blob);
+        return STROBE_NO_MEMORY;
+    }
+    assert(((uintptr_t)e & 15) == 0 && (uintptr_t)e >> 48 == 0);
+
+    at = length_write(length_write(e->rest, key_len), len);
+    if (spec->expiry) {
+        flags |= FLAG_EXPIRES;
+        memcpy(at, &spec->expiry, 8);
+        at += 8;
+    }
+    if (spec->type_len) {
+        flags |= FLAG_TYPE;
+        *at++ = (unsigned char)spec->type_len;
+        memcpy(at, spec->type, spec->type_len);
+        at += spec->type_len;
+    }
+    memcpy(at, spec->key->data, key_len);
+    at += key_len;
+    if (large) {
+        flags |= FLAG_BLOB;
+        memcpy(at, &blob, sizeof blob);
+    } else if (spec->value && len) {
+        memcpy(at, spec->value, len);
+    }
+    e->version_flags = flags;
+    *out = e;
+    return STROBE_OK;
+}
+
+char *strobe_entry_fill(struct strobe_entry *entry)
+{
+    struct layout l = layout_of(entry);
+
+    if (flags_of(entry) & FLAG_BLOB)
+        return blob_at(l.value)->bytes;
+    return (char *)entry + (l.value - (const unsigned char *)entry);
+}
+
+void strobe_entry_free(struct strobe_map *map, struct strobe_entry *entry)
+{
+    if (entry)
+        entry_destroy(map_allocator(map), entry);
+}
+
+void entry_destroy(const struct strobe_allocator *allocator, struct strobe_entry *entry)
+{
+    struct layout l = layout_of(entry);
+
+    if (flags_of(entry) & FLAG_BLOB)
+        strobe_blob_release(blob_at(l.value));
+    memory_release(allocator, entry, l.size, MEMORY_WORD);
+}
+
+bool entry_has_key(const struct strobe_entry *entry, const struct strobe_key *key)
+{
+    size_t key_len, value_len;
+    const unsigned char *at = length_read(entry->rest, &key_len);
+    unsigned flags = flags_of(entry);
+
+    if (key_len != key->len)
+        return false;
+    at = length_read(at, &value_len);
+    if (flags & (FLAG_EXPIRES | FLAG_TYPE)) {
+        at += flags & FLAG_EXPIRES ? 8 : 0;
+        at += flags & FLAG_TYPE ? 1 + (size_t)*at : 0;
+    }
+    return memcmp(at, key->data, key_len) == 0;
+}
+
+void entry_set_version(struct strobe_entry *entry, uint64_t version)
+{
+    entry->version_flags = version << 8 | flags_of(entry);
+}
+
+bool entry_expires(const struct strobe_entry *entry)
+{
+    return flags_of(entry) & FLAG_EXPIRES;
+}
+
+const char *strobe_entry_key(const struct strobe_entry *entry, size_t *len)
+{
+    struct layout l = layout_of(entry);
+
+    *len = l.key_len;
+    return (const char *)l.key;
+}
+
+const char *strobe_entry_value(const struct strobe_entry *entry, size_t *len)
+{
+    struct layout l = layout_of(entry);
+
+    *len = l.value_len;
+    if (flags_of(entry) & FLAG_BLOB)
+        return blob_at(l.value)->bytes;
+    return (const char *)l.value;
+}
+
+const char *strobe_entry_type(const struct strobe_entry *entry, size_t *len)
+{
+    struct layout l = layout_of(entry);
+
+    *len = l.type_len;
+    return (const char *)l.type;
+}
+
+uint64_t strobe_entry_version(const struct strobe_entry *entry)
+{
+    return entry->version_flags >> 8;
+}
+
+uint64_t strobe_entry_expiry(const struct strobe_entry *entry)
+{
+    struct layout l;
+    uint64_t expiry = 0;
+
+    if (!entry_expires(entry))
+        return 0;
+    l = layout_of(entry);
+    memcpy(&expiry, l.expiry, sizeof expiry);
+    return expiry;
+}
+
+size_t strobe_entry_memory(const struct strobe_entry *entry)
+{
+    struct layout l = layout_of(entry);
+
+    return l.size + (flags_of(entry) & FLAG_BLOB ? sizeof(struct strobe_blob) + l.value_len : 0);
+}
+
+struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry)
+{
+    return flags_of(entry) & FLAG_BLOB ? blob_at(layout_of(entry).value) : NULL;
+}

@@ -1,0 +1,75 @@
+/* lock.c - what happens when a lock is not free, and who holds it in a debug build.
+ *
+ * A holder needs the lock for tens of nanoseconds, so a waiter first looks again a few times. Then
+ * it sleeps in the kernel: with more threads than processors the holder may itself be waiting for a
+ * processor, and whoever spins keeps it from getting one. (Not here: which lock comes first, lock.h.)
+ */
+#include "map/lock.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LOCK_SPINS 64 /* looks before sleeping: about a microsecond, some twenty holds of the lock */
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+void lock_wait(struct lock *lock)
+{
+    atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
+    for (int spin = 0; spin < LOCK_SPINS; spin++) {
+        uint32_t expected = 0;
+
+        if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_weak_explicit(&lock->state, &expected, 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return;
+        relax();
+    }
+    /* Taking it as 2 may wake nobody needlessly once, but never forgets a sleeper. */
+    while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0) {
+        /* EAGAIN (the state changed) and EINTR both mean: look again. */
+        (void)syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
+    }
+}
+
+void lock_wake(struct lock *lock)
+{
+    (void)syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+#ifdef STROBE_DEBUG
+void lock_note_owner(struct lock *lock)
+{
+    atomic_store_explicit(&lock->owner, (uint64_t)pthread_self(), memory_order_relaxed);
+}
+
+void lock_note_free(struct lock *lock)
+{
+    lock_assert_held(lock);
+    atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);
+}
+
+void lock_assert_held(const struct lock *lock)
+{
+    /* Only this thread can have stored its own number, so relaxed order is enough. */
+    uint64_t owner = atomic_load_explicit(&lock->owner, memory_order_relaxed);
+
+    if (owner == (uint64_t)pthread_self())
+        return;
+    (void)fprintf(stderr,
+                  "strobe map: this thread touches what a lock guards without holding that lock"
+                  " (lock %p, holder %llx, this thread %llx)\n",
+                  (const void *)lock, (unsigned long long)owner, (unsigned long long)pthread_self());
+    abort();
+}
+#endif

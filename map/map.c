@@ -1,0 +1,673 @@
+/* map.c - shards, the accesses that lock them, and what is done inside.
+ *
+ *      map -> shard (lock, version counter) -> table (directory) -> segment -> bucket -> entry
+ *              chosen by the hash's high bits    next bits            low half of the hash
+ *
+ * Rules: an access takes all its locks, in ascending order, then looks at the clock once (snapshot.c says why), and
+ * uses that for all it does. A segment is frozen before it is changed. Entries are made before the lock is taken and
+ * freed after it is let go, by the caller.
+ * On failure: NO_MEMORY means that nothing has changed; copies made on the way serve the next try.
+ * Not here: growth (table.c), slots (segment.c), expiry's sweep (sweep.c).
+ */
+#include "map/map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "map/entry.h"
+#include "map/map_private.h"
+#include "map/memory.h"
+
+#define SHARDS_DEFAULT 64u
+#define SHARDS_MAX 1024u
+#define SNAPSHOTS_DEFAULT 1024u
+
+const char *strobe_status_text(enum strobe_status status)
+{
+    static const char *const texts[] = {
+#define STATUS_TEXT(name, text) [STROBE_##name] = (text),
+        STROBE_STATUS_LIST(STATUS_TEXT)
+#undef STATUS_TEXT
+    };
+
+    return (size_t)status < sizeof texts / sizeof texts[0] ? texts[status] : "unknown status";
+}
+
+/* ---- The map ---------------------------------------------------------------------------------- */
+
+static void *libc_alloc(void *context, size_t size, size_t align)
+{
+    (void)context;
+    return align <= _Alignof(max_align_t) ? malloc(size) : aligned_alloc(align, (size + align - 1) & ~(align - 1));
+}
+
+static void libc_release(void *context, void *memory, size_t size, size_t align)
+{
+    (void)context;
+    (void)size;
+    (void)align;
+    free(memory);
+}
+
+static uint64_t wall_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t); /* fails only for clocks that do not exist */
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static uint64_t wall_ms(void *context)
+{
+    (void)context;
+    return wall_us() / 1000;
+}
+
+const struct strobe_allocator *map_allocator(const struct strobe_map *map)
+{
+    return map->world.allocator;
+}
+
+LOCK_UNCHECKED void shard_enter(struct shard *shard)
+{
+    lock_enter(&shard->lock);
+}
+
+LOCK_UNCHECKED void shard_leave(struct shard *shard)
+{
+    lock_leave(&shard->lock);
+}
+
+/* Nobody else knows the map yet, or any more: no locks. */
+LOCK_UNCHECKED static void free_shards(struct strobe_map *map, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct shard *shard = &map->shards[i];
+
+        table_fini(&shard->live, &map->world);
+        directory_put(&shard->pool, atomic_load_explicit(&shard->live.directory, memory_order_relaxed));
+        directory_pool_fini(&shard->pool, map->world.allocator);
+    }
+    memory_release(map->world.allocator, map->shards, map->shard_count * sizeof *map->shards,
+                   MEMORY_LINE);
+}
+
+LOCK_UNCHECKED static enum strobe_status make_shards(struct strobe_map *map, uint64_t first_version)
+{
+    size_t size = map->shard_count * sizeof *map->shards;
+    uint64_t us = wall_us();
+
+    map->shards = memory_alloc(map->world.allocator, size, MEMORY_LINE);
+    if (!map->shards)
+        return STROBE_NO_MEMORY;
+    memset(map->shards, 0, size);
+    for (uint32_t i = 0; i < map->shard_count; i++) {
+        struct shard *shard = &map->shards[i];
+        uint64_t prefix = map->world.shard_bits ? (uint64_t)i << (64 - map->world.shard_bits) : 0;
+
+        shard->version = first_version > us ? first_version : us;
+        if (table_init(&shard->live, &map->world, &shard->pool, prefix, 0) != STROBE_OK) {
+            free_shards(map, i);
+            return STROBE_NO_MEMORY;
+        }
+    }
+    return STROBE_OK;
+}
+
+static enum strobe_status set_options(struct strobe_map *map, const struct strobe_map_options *options)
+{
+    uint8_t seed[16];
+
+    map->shard_count = options->shards ? options->shards : SHARDS_DEFAULT;
+    if (map->shard_count > SHARDS_MAX || (map->shard_count & (map->shard_count - 1)))
+        return STROBE_INVALID;
+    map->world.shard_bits = (uint32_t)__builtin_ctz(map->shard_count);
+    if (options->seed)
+        memcpy(seed, options->seed, sizeof seed);
+    else if (!hash_random_seed(seed))
+        return STROBE_INVALID;
+    map->world.hash = hash_key_from_bytes(seed);
+    map->snapshots.max = options->max_snapshots ? options->max_snapshots : SNAPSHOTS_DEFAULT;
+    map->snapshots.memory_max = options->snapshot_memory;
+    map->snapshots.now_ms = options->now_ms ? options->now_ms : wall_ms;
+    map->snapshots.now_context = options->now_context;
+    return STROBE_OK;
+}
+
+enum strobe_status strobe_map_new(const struct strobe_map_options *options, struct strobe_map **out)
+{
+    static const struct strobe_map_options defaults = {0};
+    static const struct strobe_allocator libc = {libc_alloc, libc_release, NULL};
+    const struct strobe_allocator *allocator = options && options->allocator ? options->allocator : &libc;
+    struct strobe_map *map = memory_alloc(allocator, sizeof *map, MEMORY_LINE);
+    enum strobe_status status;
+
+    if (!map)
+        return STROBE_NO_MEMORY;
+    memset(map, 0, sizeof *map);
+    map->world.allocator = allocator;
+    map->world.snapshots = &map->snapshots;
+    status = set_options(map, options ? options : &defaults);
+    if (status == STROBE_OK)
+        status = make_shards(map, options ? options->first_version : 0);
+    if (status != STROBE_OK) {
+        memory_release(allocator, map, sizeof *map, MEMORY_LINE);
+        return status;
+    }
+    (void)snapshots_tick(&map->snapshots);
+    *out = map;
+    return STROBE_OK;
+}
+
+LOCK_UNCHECKED void strobe_map_free(struct strobe_map *map)
+{
+    if (!map)
+        return;
+    assert(map->snapshots.count == 0);
+    strobe_map_maintain(map);
+    free_shards(map, map->shard_count);
+    memory_release(map->world.allocator, map, sizeof *map, MEMORY_LINE);
+}
+
+uint64_t strobe_map_tick(struct strobe_map *map)
+{
+    return snapshots_tick(&map->snapshots);
+}
+
+struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size_t key_len)
+{
+    assert(key_len >= 1 && key_len <= STROBE_KEY_MAX);
+    return (struct strobe_key){key, hash_bytes(&map->world.hash, key, key_len), (uint32_t)key_len};
+}
+
+/* ---- Access ----------------------------------------------------------------------------------- */
+
+LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key *key,
+                                 struct strobe_access *access)
+{
+    access->map = map;
+    access->first = map_shard_index(map, key->hash);
+    access->held_many = 0;
+    lock_enter(&map->shards[access->first].lock);
+    snapshots_instant(&map->snapshots, &access->instant, &access->newest);
+}
+
+LOCK_UNCHECKED void strobe_enter_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
+                                      struct strobe_access *access)
+{
+    assert(count <= STROBE_ACCESS_MAX);
+    access->map = map;
+    access->first = 0;
+    access->held_many = 1;
+    memset(access->held, 0, sizeof access->held);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t shard = map_shard_index(map, keys[i].hash);
+
+        access->held[shard / 64] |= UINT64_C(1) << (shard % 64);
+    }
+    for (uint32_t word = 0; word < sizeof access->held / sizeof access->held[0]; word++) {
+        for (uint64_t left = access->held[word]; left; left &= left - 1)
+            lock_enter(&map->shards[word * 64 + (uint32_t)__builtin_ctzll(left)].lock);
+    }
+    snapshots_instant(&map->snapshots, &access->instant, &access->newest);
+}
+
+LOCK_UNCHECKED void strobe_leave(struct strobe_access *access)
+{
+    struct strobe_map *map = access->map;
+
+    if (!access->held_many) {
+        lock_leave(&map->shards[access->first].lock);
+        return;
+    }
+    for (uint32_t word = 0; word < sizeof access->held / sizeof access->held[0]; word++) {
+        for (uint64_t left = access->held[word]; left; left &= left - 1)
+            lock_leave(&map->shards[word * 64 + (uint32_t)__builtin_ctzll(left)].lock);
+    }
+}
+
+uint64_t strobe_access_now(const struct strobe_access *access)
+{
+    return access->instant >> CLOCK_COUNT_BITS;
+}
+
+/* The shard of KEY, which the access must hold. */
+STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *access, const struct strobe_key *key)
+{
+    struct shard *shard = map_shard(access->map, key->hash);
+
+    lock_assert_held(&shard->lock);
+    return shard;
+}
+
+const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key)
+{
+    const struct shard *shard = shard_of(access, key);
+    const struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
+    segment_slot slot = segment_find(segment, key);
+    uint64_t word;
+
+    if (slot == SEGMENT_NO_SLOT)
+        return NULL;
+    word = segment_word(segment, slot);
+    if ((word & SLOT_EXPIRES) && entry_dead(segment_entry(segment, slot), strobe_access_now(access)))
+        return NULL;
+    return segment_entry(segment, slot);
+}
+
+STROBE_INSIDE static void count_entry(struct table *table, const struct strobe_entry *entry, int sign)
+{
+    uint64_t bytes = strobe_entry_memory(entry);
+
+    table->count += (uint64_t)(int64_t)sign;
+    table->entry_bytes += sign > 0 ? bytes : 0 - bytes;
+    if (entry_expires(entry))
+        table->expiring += (uint64_t)(int64_t)sign;
+}
+
+/* OLD is out of the map. True: a copy keeps it. */
+STROBE_INSIDE static bool hand_over(struct strobe_map *map, struct shard *shard, const struct segment *segment,
+                                    uint64_t hash, struct strobe_entry *old)
+{
+    /* What was written after the last freezing is in no copy: the usual case, and it costs one comparison. */
+    if (strobe_entry_version(old) > segment->frozen || !copies_own(&shard->live.copies, hash, old))
+        return false;
+    snapshots_hold(&map->snapshots, strobe_entry_memory(old));
+    return true;
+}
+
+struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
+                                    segment_slot slot, uint64_t hash)
+{
+    struct strobe_entry *old = segment_entry(segment, slot);
+
+    segment_remove(segment, slot, hash);
+    count_entry(&shard->live, old, -1);
+    return hand_over(map, shard, segment, hash, old) ? NULL : old;
+}
+
+/* Puts *ENTRY in and leaves the entry it replaced, which no copy has been given yet, or NULL. */
+STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, struct shard *shard,
+                                                const struct strobe_key *key, struct strobe_entry **entry)
+{
+    struct strobe_map *map = access->map;
+    struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
+    struct strobe_entry *old = NULL;
+    uint64_t expiry = strobe_entry_expiry(*entry);
+    segment_slot slot;
+
+    if (table_freeze(&shard->live, &map->world, segment, access->newest, shard->version) != STROBE_OK)
+        return STROBE_NO_MEMORY;
+    slot = segment_find(segment, key);
+    if (slot == SEGMENT_NO_SLOT &&
+        table_make_room(&shard->live, &map->world, &shard->pool, key->hash, &segment) != STROBE_OK)
+        return STROBE_NO_MEMORY;
+
+    entry_set_version(*entry, ++shard->version);
+    if (slot == SEGMENT_NO_SLOT) {
+        segment_insert(segment, key->hash, *entry, expiry);
+    } else {
+        old = segment_entry(segment, slot);
+        segment_replace(segment, slot, *entry, expiry);
+        count_entry(&shard->live, old, -1);
+    }
+    count_entry(&shard->live, *entry, 1);
+    *entry = old;
+    return STROBE_OK;
+}
+
+enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key,
+                              struct strobe_entry **entry)
+{
+    struct shard *shard = shard_of(access, key);
+    enum strobe_status status = swap_in(access, shard, key, entry);
+
+    if (status == STROBE_OK && *entry &&
+        hand_over(access->map, shard, table_segment(&shard->live, &access->map->world, key->hash), key->hash,
+                  *entry))
+        *entry = NULL;
+    return status;
+}
+
+/* Undoes a swap_in that left *ENTRY: puts it back, and leaves the entry that was put in. Cannot fail. */
+STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct strobe_key *key,
+                                    struct strobe_entry **entry)
+{
+    struct shard *shard = shard_of(access, key);
+    struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
+    segment_slot slot = segment_find(segment, key);
+    struct strobe_entry *put = segment_entry(segment, slot);
+
+    count_entry(&shard->live, put, -1);
+    if (*entry) {
+        segment_replace(segment, slot, *entry, strobe_entry_expiry(*entry));
+        count_entry(&shard->live, *entry, 1);
+    } else {
+        segment_remove(segment, slot, key->hash);
+    }
+    *entry = put;
+}
+
+enum strobe_status strobe_put_many(struct strobe_access *access, const struct strobe_key *keys,
+                                   struct strobe_entry **entries, size_t count)
+{
+    size_t done = 0;
+
+    while (done < count && swap_in(access, shard_of(access, &keys[done]), &keys[done], &entries[done]) == STROBE_OK)
+        done++;
+    if (done < count) {
+        while (done-- > 0)
+            swap_back(access, &keys[done], &entries[done]);
+        return STROBE_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct shard *shard = shard_of(access, &keys[i]);
+
+        if (entries[i] && hand_over(access->map, shard, table_segment(&shard->live, &access->map->world, keys[i].hash),
+                                    keys[i].hash, entries[i]))
+            entries[i] = NULL;
+    }
+    return STROBE_OK;
+}
+
+enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key,
+                                struct strobe_entry **old)
+{
+    struct strobe_map *map = access->map;
+    struct shard *shard = shard_of(access, key);
+    struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
+    segment_slot slot = segment_find(segment, key);
+    bool dead;
+
+    *old = NULL;
+    if (slot == SEGMENT_NO_SLOT)
+        return STROBE_MISSING;
+    if (table_freeze(&shard->live, &map->world, segment, access->newest, shard->version) != STROBE_OK)
+        return STROBE_NO_MEMORY;
+    dead = entry_dead(segment_entry(segment, slot), strobe_access_now(access));
+    *old = shard_take_out(map, shard, segment, slot, key->hash);
+    table_shrink(&shard->live, &map->world, &shard->pool, segment, access->newest, shard->version);
+    return dead ? STROBE_MISSING : STROBE_OK;
+}
+
+/* ---- Batches ---------------------------------------------------------------------------------- */
+
+/* Asks for the bucket of KEY. Reads the directory without the lock: its memory stays (directory.h), and what it says is not
+ * followed but only asked for, so that it may be out of date. */
+LOCK_UNCHECKED static void prefetch_bucket(const struct strobe_map *map, const struct strobe_key *key)
+{
+    const struct shard *shard = map_shard(map, key->hash);
+    /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
+    const struct directory *directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
+    uint64_t word = directory_word(directory, directory_index(directory, key->hash, map->world.shard_bits));
+    uintptr_t segment = (uintptr_t)directory_segment(word);
+    uint32_t home = segment_home(key->hash, segment_buckets(directory_class(word)));
+
+    __builtin_prefetch((const void *)(segment + sizeof(struct segment) + home * sizeof(struct bucket)));
+}
+
+static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key)
+{
+    struct shard *shard = map_shard(map, key->hash);
+
+    shard_enter(shard);
+    segment_prefetch_entry(table_segment(&shard->live, &map->world, key->hash), key->hash);
+    shard_leave(shard);
+}
+
+void strobe_prefetch(struct strobe_map *map, const struct strobe_key *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        prefetch_bucket(map, &keys[i]);
+    for (size_t i = 0; i < count; i++)
+        prefetch_entry(map, &keys[i]);
+}
+
+#define BATCH_KEYS 32u /* keys whose memory is asked for at once: more would push each other out of the first cache */
+
+void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
+                     void (*visit)(void *context, size_t i, const struct strobe_entry *entry), void *context)
+{
+    for (size_t first = 0; first < count; first += BATCH_KEYS) {
+        size_t last = count - first > BATCH_KEYS ? first + BATCH_KEYS : count;
+
+        strobe_prefetch(map, keys + first, last - first);
+        for (size_t i = first; i < last; i++) {
+            struct strobe_access access;
+
+            strobe_enter(map, &keys[i], &access);
+            visit(context, i, strobe_find(&access, &keys[i]));
+            strobe_leave(&access);
+        }
+    }
+}
+
+/* ---- One key, copied -------------------------------------------------------------------------- */
+
+enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len)
+{
+    struct strobe_access access;
+    struct strobe_key k;
+    const struct strobe_entry *entry;
+    struct strobe_blob *blob = NULL;
+    const char *bytes = NULL;
+    size_t room = *len;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX)
+        return STROBE_MISSING;
+    k = strobe_key(map, key, key_len);
+    (void)strobe_map_tick(map);
+    strobe_enter(map, &k, &access);
+    entry = strobe_find(&access, &k);
+    if (entry) {
+        bytes = strobe_entry_value(entry, len);
+        blob = strobe_entry_blob(entry);
+        if (blob)
+            (void)strobe_blob_share(blob);
+        else
+            memcpy(value, bytes, *len < room ? *len : room);
+    }
+    strobe_leave(&access);
+    if (!entry)
+        return STROBE_MISSING;
+    if (blob) {
+        memcpy(value, bytes, *len < room ? *len : room);
+        strobe_blob_release(blob);
+    }
+    return STROBE_OK;
+}
+
+enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value,
+                              size_t len, uint64_t expiry)
+{
+    struct strobe_access access;
+    struct strobe_entry *entry;
+    struct strobe_key k;
+    enum strobe_status status;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX)
+        return STROBE_TOO_BIG;
+    k = strobe_key(map, key, key_len);
+    status = strobe_entry_new(
+        map, &(struct strobe_entry_spec){.key = &k, .value = value, .len = len, .expiry = expiry}, &entry);
+    if (status != STROBE_OK)
+        return status;
+    (void)strobe_map_tick(map);
+    strobe_enter(map, &k, &access);
+    status = strobe_put(&access, &k, &entry);
+    strobe_leave(&access);
+    strobe_entry_free(map, entry);
+    return status;
+}
+
+enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len)
+{
+    struct strobe_access access;
+    struct strobe_entry *old;
+    struct strobe_key k;
+    enum strobe_status status;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX)
+        return STROBE_MISSING;
+    k = strobe_key(map, key, key_len);
+    (void)strobe_map_tick(map);
+    strobe_enter(map, &k, &access);
+    status = strobe_erase(&access, &k, &old);
+    strobe_leave(&access);
+    strobe_entry_free(map, old);
+    return status;
+}
+
+/* ---- Flush ------------------------------------------------------------------------------------ */
+
+struct strobe_garbage {
+    struct strobe_map *map;
+    struct table *tables;
+};
+
+LOCK_UNCHECKED void map_free_tables(struct strobe_map *map, struct table *first)
+{
+    for (struct table *table = first, *next; table; table = next) {
+        struct shard *shard = map_shard(map, table->prefix);
+
+        next = table->next;
+        table_fini(table, &map->world);
+        snapshots_hold(&map->snapshots, 0 - table->held);
+        shard_enter(shard);
+        directory_put(&shard->pool, atomic_load_explicit(&table->directory, memory_order_relaxed));
+        shard_leave(shard);
+        memory_release(map->world.allocator, table, sizeof *table, MEMORY_WORD);
+    }
+}
+
+/* A list of empty tables, one for each shard, the first shard's first. NULL without memory. */
+STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map)
+{
+    struct table *first = NULL;
+
+    for (uint32_t i = map->shard_count; i-- > 0;) {
+        struct shard *shard = &map->shards[i];
+        struct table *table = memory_alloc(map->world.allocator, sizeof *table, MEMORY_WORD);
+        enum strobe_status status = STROBE_NO_MEMORY;
+
+        if (table) {
+            shard_enter(shard);
+            status = table_init(table, &map->world, &shard->pool, shard->live.prefix, 0);
+            shard_leave(shard);
+        }
+        if (status != STROBE_OK) {
+            memory_release(map->world.allocator, table, sizeof *table, MEMORY_WORD);
+            map_free_tables(map, first);
+            return NULL;
+        }
+        table->next = first;
+        first = table;
+    }
+    return first;
+}
+
+/* FRESH becomes the live table, and the live one is left in FRESH. True: snapshots need it, the shard keeps it. */
+STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh, uint64_t newest)
+{
+    table_swap(&shard->live, fresh, newest);
+    if (!snapshots_need(&map->snapshots, fresh->born, fresh->until,
+                        range_end(fresh->prefix, map->world.shard_bits)) &&
+        fresh->pins == 0)
+        return false;
+    fresh->held = fresh->segment_bytes + fresh->entry_bytes;
+    fresh->next = shard->flushed;
+    shard->flushed = fresh;
+    snapshots_hold(&map->snapshots, fresh->held);
+    return true;
+}
+
+LOCK_UNCHECKED enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage)
+{
+    struct strobe_garbage *bin = memory_alloc(map->world.allocator, sizeof *bin, MEMORY_WORD);
+    struct table *fresh = bin ? fresh_tables(map) : NULL;
+    uint64_t instant, newest;
+
+    *garbage = NULL;
+    if (!fresh) {
+        memory_release(map->world.allocator, bin, sizeof *bin, MEMORY_WORD);
+        return STROBE_NO_MEMORY;
+    }
+    bin->map = map;
+    bin->tables = NULL;
+    for (uint32_t i = 0; i < map->shard_count; i++)
+        shard_enter(&map->shards[i]);
+    snapshots_instant(&map->snapshots, &instant, &newest);
+    for (uint32_t i = 0; i < map->shard_count; i++) {
+        struct table *next = fresh->next;
+
+        if (!flush_shard(map, &map->shards[i], fresh, newest)) {
+            fresh->next = bin->tables;
+            bin->tables = fresh;
+        }
+        fresh = next;
+    }
+    for (uint32_t i = 0; i < map->shard_count; i++)
+        shard_leave(&map->shards[i]);
+    *garbage = bin;
+    return STROBE_OK;
+}
+
+void strobe_garbage_free(struct strobe_garbage *garbage)
+{
+    if (!garbage)
+        return;
+    map_free_tables(garbage->map, garbage->tables);
+    memory_release(garbage->map->world.allocator, garbage, sizeof *garbage, MEMORY_WORD);
+}
+
+/* ---- Looking over the whole map ------------------------------------------------------------------ */
+
+uint64_t strobe_count(struct strobe_map *map)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < map->shard_count; i++) {
+        shard_enter(&map->shards[i]);
+        count += map->shards[i].live.count;
+        shard_leave(&map->shards[i]);
+    }
+    return count;
+}
+
+STROBE_INSIDE static void add_shard_stats(const struct shard *shard, struct strobe_stats *stats)
+{
+    const struct table *live = &shard->live;
+
+    stats->entries += live->count;
+    stats->expiring += live->expiring;
+    stats->entry_bytes += live->entry_bytes;
+    stats->segment_bytes += live->segment_bytes +
+                            directory_bytes(atomic_load_explicit(&live->directory, memory_order_relaxed));
+    stats->segments += live->segments;
+    stats->slots += live->slots;
+    stats->splits += live->splits;
+    stats->merges += live->merges;
+    stats->resizes += live->resizes;
+    stats->expired += shard->expired;
+    stats->lock_waits += atomic_load_explicit(&shard->lock.waits, memory_order_relaxed);
+    stats->copies += live->copies.count;
+    stats->copies_made += live->copies_made;
+    for (const struct table *table = shard->flushed; table; table = table->next)
+        stats->copies += table->copies.count;
+}
+
+LOCK_UNCHECKED void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+    for (uint32_t i = 0; i < map->shard_count; i++) {
+        shard_enter(&map->shards[i]);
+        add_shard_stats(&map->shards[i], stats);
+        shard_leave(&map->shards[i]);
+    }
+    lock_enter(&map->snapshots.lock);
+    stats->snapshots = map->snapshots.count;
+    stats->revoked = map->snapshots.revoked_count;
+    lock_leave(&map->snapshots.lock);
+    stats->snapshot_bytes = atomic_load_explicit(&map->snapshots.held, memory_order_relaxed);
+}

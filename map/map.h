@@ -1,0 +1,342 @@
+/* map.h - libstrobemap: a concurrent hash map in memory whose iteration is a photograph.
+ *
+ * One map, any number of threads. Keys and values are byte strings. Every entry has a version, and
+ * may have an expiry time and a content type. A snapshot is a read-only view of the whole map as of
+ * one instant; it is opened in constant time, however many keys there are, and read while writers
+ * go on. The library needs libc and pthreads, starts no thread, logs nothing and has no globals.
+ *
+ *     struct strobe_map *map;
+ *     if (strobe_map_new(NULL, &map) != STROBE_OK) ...
+ *     strobe_set(map, "moon", 4, "full", 4, 0);
+ *     char value[100];
+ *     size_t len = sizeof value;
+ *     if (strobe_get(map, "moon", 4, value, &len) == STROBE_OK) ...
+ *     strobe_map_free(map);
+ *
+ * Three levels, simplest first: strobe_get/set/del (one key, copied in and out); an *access*
+ * (strobe_enter ... strobe_leave: several looks and changes under the locks of one or more keys,
+ * all at one instant); a *snapshot* (strobe_snapshot_*).
+ *
+ * Units: lengths in bytes, times in milliseconds since 1970-01-01 UTC (0 = never expires).
+ * Words used in the comments: *borrows* (uses until it returns), *takes* (owns from now on),
+ * *gives* (the caller owns from now on), *shares* (both hold it, each lets go once).
+ */
+#ifndef STROBE_MAP_H
+#define STROBE_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Limits. A key has 1 to STROBE_KEY_MAX bytes; a value 0 to STROBE_VALUE_MAX. Values of
+ * STROBE_BLOB_MIN bytes and more are kept in a counted blob, so that they can be shared and never
+ * need to be copied under a lock. */
+#define STROBE_KEY_MAX 65535u
+#define STROBE_VALUE_MAX 0xffffffffu
+#define STROBE_BLOB_MIN 16384u
+#define STROBE_TYPE_MAX 255u      /* bytes of a content type */
+#define STROBE_ACCESS_MAX 65536u  /* keys of one strobe_enter_many */
+
+/* What a function can answer, and the text strobe_status_text gives for it. */
+#define STROBE_STATUS_LIST(X)                                            \
+    X(OK, "ok")                                                          \
+    X(MISSING, "no such key")                                            \
+    X(NO_MEMORY, "out of memory, nothing was changed")                   \
+    X(TOO_BIG, "a key, a value or a count is over its limit")            \
+    X(TOO_MANY, "too many snapshots are open")                           \
+    X(CLOSED, "the snapshot was closed to give its memory back")         \
+    X(INVALID, "an option has a value that is not allowed")
+
+enum strobe_status {
+#define STROBE_STATUS_ENUM(name, text) STROBE_##name,
+    STROBE_STATUS_LIST(STROBE_STATUS_ENUM)
+#undef STROBE_STATUS_ENUM
+};
+
+const char *strobe_status_text(enum strobe_status status);
+
+/* The lock of a shard, as clang's thread-safety analysis sees it (-Wthread-safety
+ * -Wthread-safety-beta): it is never defined, it is only a name for "the shards' locks". With it
+ * the compiler finds a strobe_find outside enter/leave, a leave that is missing, an enter inside
+ * an enter. Other compilers see nothing. */
+#if defined(__clang__)
+struct __attribute__((capability("lock"))) strobe_lock_class;
+extern struct strobe_lock_class strobe_shard_lock;
+#define STROBE_ENTERS __attribute__((acquire_capability(strobe_shard_lock)))
+#define STROBE_LEAVES __attribute__((release_capability(strobe_shard_lock)))
+#define STROBE_INSIDE __attribute__((requires_capability(strobe_shard_lock)))
+#define STROBE_OUTSIDE __attribute__((locks_excluded(strobe_shard_lock)))
+#else
+#define STROBE_ENTERS
+#define STROBE_LEAVES
+#define STROBE_INSIDE
+#define STROBE_OUTSIDE
+#endif
+
+/* ---- The map ------------------------------------------------------------------------------- */
+
+struct strobe_map;
+struct strobe_entry;    /* key, value, version, expiry, type: immutable once it is in the map */
+struct strobe_blob;     /* the bytes of a large value, counted */
+struct strobe_snapshot; /* the map at one instant */
+
+/* Where the map's memory comes from. ALLOC gives SIZE bytes aligned to ALIGN (16 or 64), or NULL;
+ * RELEASE gets the same size and alignment back. Both are called from any thread, never under more
+ * than the map's own locks. Addresses must be below 2^48. */
+struct strobe_allocator {
+    void *(*alloc)(void *context, size_t size, size_t align);
+    void (*release)(void *context, void *memory, size_t size, size_t align);
+    void *context;
+};
+
+/* Zero means the default everywhere. */
+struct strobe_map_options {
+    const struct strobe_allocator *allocator; /* borrowed for the map's life; default: libc's */
+    uint64_t (*now_ms)(void *context);        /* the wall clock; default: CLOCK_REALTIME */
+    void *now_context;
+    unsigned shards;        /* a power of two, 1 to 1024; default 64 */
+    unsigned max_snapshots; /* open at once; default 1024 */
+    uint64_t snapshot_memory; /* bytes that snapshots may hold beyond the map; default: no limit */
+    uint64_t first_version;   /* versions are larger than this and than the clock in microseconds */
+    const uint8_t *seed;      /* 16 bytes, the hash's key; default: the system's randomness */
+};
+
+/* Makes an empty map in *OUT, owned by the caller. OPTIONS (borrowed) may be NULL.
+ * Results: OK, NO_MEMORY, INVALID. */
+enum strobe_status strobe_map_new(const struct strobe_map_options *options, struct strobe_map **out);
+
+/* Frees the map with all its entries. No thread may be using it, and no snapshot may be open. */
+void strobe_map_free(struct strobe_map *map);
+
+/* Moves the map's clock up to the wall clock, and returns it in milliseconds. The clock decides what has expired
+ * and never runs backwards; it only moves here, in strobe_get/set/del, and when a snapshot opens.
+ * A caller of strobe_enter calls this as often as it wants expiry to be exact, before it enters. Any thread. */
+uint64_t strobe_map_tick(struct strobe_map *map);
+
+/* ---- One key, copied in and out ------------------------------------------------------------ */
+
+/* Copies the value of KEY into VALUE, which has room for *LEN bytes, and sets *LEN to the value's
+ * whole length, also when it was larger than the room (then only the room is filled). Any thread, outside of an access.
+ * Results: OK, MISSING. */
+enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value,
+                              size_t *len) STROBE_OUTSIDE;
+
+/* Sets KEY to VALUE (both borrowed), to expire at EXPIRY. Any thread, outside of an access.
+ * Results: OK, NO_MEMORY, TOO_BIG. */
+enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len,
+                              const void *value, size_t len, uint64_t expiry) STROBE_OUTSIDE;
+
+/* Removes KEY. Any thread, outside of an access. Results: OK, MISSING, NO_MEMORY (a snapshot needs a copy first). */
+enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len) STROBE_OUTSIDE;
+
+/* ---- Entries ------------------------------------------------------------------------------- */
+
+/* A key with its hash, which is computed once. DATA is borrowed for as long as the struct is used. */
+struct strobe_key {
+    const char *data;
+    uint64_t hash;
+    uint32_t len;
+};
+
+/* KEY_LEN must be 1 to STROBE_KEY_MAX. Any thread. */
+struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size_t key_len);
+
+/* What a new entry shall be. VALUE may be NULL with a LEN: then strobe_entry_fill's bytes are the
+ * caller's to write before the entry is put. With BLOB the value is that blob, shared. */
+struct strobe_entry_spec {
+    const struct strobe_key *key;
+    const void *value;
+    size_t len;
+    struct strobe_blob *blob;
+    uint64_t expiry;
+    const char *type;
+    size_t type_len;
+};
+
+/* Makes an entry that is in no map yet, owned by the caller: put it, or free it. Any thread; best outside of
+ * locks. Results: OK, NO_MEMORY, TOO_BIG. */
+enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_entry_spec *spec,
+                                    struct strobe_entry **out);
+
+/* The value's bytes of an entry that was not put yet. */
+char *strobe_entry_fill(struct strobe_entry *entry);
+
+/* Frees an entry that the caller owns: one never put, or one that strobe_put or strobe_erase gave. NULL is allowed. */
+void strobe_entry_free(struct strobe_map *map, struct strobe_entry *entry);
+
+/* Reading an entry. The bytes live as long as the entry does: until strobe_leave for one found in an
+ * access, until the visitor returns for one met in a snapshot. */
+const char *strobe_entry_key(const struct strobe_entry *entry, size_t *len);
+const char *strobe_entry_value(const struct strobe_entry *entry, size_t *len);
+const char *strobe_entry_type(const struct strobe_entry *entry, size_t *len); /* NULL: none */
+uint64_t strobe_entry_version(const struct strobe_entry *entry);
+uint64_t strobe_entry_expiry(const struct strobe_entry *entry); /* 0: never */
+size_t strobe_entry_memory(const struct strobe_entry *entry);   /* bytes it takes, blob included */
+
+/* The blob of an entry whose value has STROBE_BLOB_MIN bytes or more, else NULL. Borrowed like the entry: share it to keep it. */
+struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry);
+
+/* A blob of LEN bytes, owned by the caller, who fills its bytes before sharing it; NULL without memory. */
+struct strobe_blob *strobe_blob_new(struct strobe_map *map, size_t len);
+char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len);
+struct strobe_blob *strobe_blob_share(struct strobe_blob *blob);
+void strobe_blob_release(struct strobe_blob *blob); /* any thread; may outlive the access, not the map */
+
+/* ---- Access: looks and changes under the locks of some keys, all at one instant -------------- */
+
+/* On the caller's stack; its fields are the library's. */
+struct strobe_access {
+    struct strobe_map *map;
+    uint64_t instant;   /* the map's clock, read once after all locks were taken */
+    uint64_t newest;    /* newest snapshot open at that instant, 0 = none */
+    uint32_t first;     /* lowest shard held */
+    uint32_t held_many; /* 0: only FIRST is held; else HELD tells */
+    uint64_t held[16];  /* a bit for every shard held */
+};
+
+/* Locks the shard of KEY. Hold it briefly: no waiting, no large copies. An access does not nest: a
+ * thread has one at a time. Any thread. */
+void strobe_enter(struct strobe_map *map, const struct strobe_key *key,
+                  struct strobe_access *access) STROBE_ENTERS;
+
+/* Locks the shards of COUNT keys (at most STROBE_ACCESS_MAX), in ascending order, so that what is done inside
+ * happens at once for every other thread and for every snapshot. */
+void strobe_enter_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
+                       struct strobe_access *access) STROBE_ENTERS;
+
+void strobe_leave(struct strobe_access *access) STROBE_LEAVES;
+
+/* The instant's time in milliseconds: what decides expiry inside this access. */
+uint64_t strobe_access_now(const struct strobe_access *access);
+
+/* The entry of KEY, or NULL when there is none or it has expired. Lives until strobe_leave, also when
+ * it is replaced before. KEY must be one of those entered with (or share a shard with one). */
+const struct strobe_entry *strobe_find(struct strobe_access *access,
+                                       const struct strobe_key *key) STROBE_INSIDE;
+
+/* Puts *ENTRY under KEY, which must be the entry's own key, and gives it a new version. On OK takes
+ * *ENTRY and leaves in its place the entry it replaced, now the caller's to free *after* strobe_leave, or NULL.
+ * Results: OK, NO_MEMORY (*ENTRY stays the caller's, the map is unchanged). */
+enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key,
+                              struct strobe_entry **entry) STROBE_INSIDE;
+
+/* Puts COUNT entries, all or none: ENTRIES[i] under KEYS[i]; of equal keys the last wins. On OK the
+ * places hold what is to be freed after strobe_leave, as in strobe_put. Results: OK, NO_MEMORY (all stay the caller's). */
+enum strobe_status strobe_put_many(struct strobe_access *access, const struct strobe_key *keys,
+                                   struct strobe_entry **entries, size_t count) STROBE_INSIDE;
+
+/* Removes KEY, and leaves in *OLD the removed entry, the caller's to free after strobe_leave, or
+ * NULL when a snapshot still needs it. Results: OK, MISSING, NO_MEMORY (unchanged). */
+enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key,
+                                struct strobe_entry **old) STROBE_INSIDE;
+
+/* Reads COUNT keys as one batch whose memory misses overlap: calls VISIT(context, i, entry or NULL)
+ * for each i in order, under that key's lock. Each key is read at its own instant; for one instant
+ * use strobe_enter_many. VISIT must be brief and must not use the map. Any thread, outside of an access. */
+void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
+                     void (*visit)(void *context, size_t i, const struct strobe_entry *entry),
+                     void *context) STROBE_OUTSIDE;
+
+/* Asks the processor for the memory that COUNT following accesses will touch. It takes no lock for the
+ * buckets, and each shard's lock for a moment for the entries. Only a hint. Any thread, outside of an access. */
+void strobe_prefetch(struct strobe_map *map, const struct strobe_key *keys, size_t count) STROBE_OUTSIDE;
+
+/* ---- The whole map -------------------------------------------------------------------------- */
+
+/* Takes everything out of the map at one instant. What no snapshot needs is left in *GARBAGE (NULL when
+ * there is nothing), which the caller frees with strobe_garbage_free, on whichever thread may take long.
+ * Results: OK, NO_MEMORY (unchanged). Any thread, outside of an access. */
+struct strobe_garbage;
+enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage) STROBE_OUTSIDE;
+void strobe_garbage_free(struct strobe_garbage *garbage);
+
+/* Takes back the memory of expired entries, at most SEGMENTS segments of the map (each some hundred
+ * entries) from *PLACE on, which it moves (start it with 0; it wraps). Returns how many entries it took. One thread at a time
+ * for one PLACE. Any thread, outside of an access. */
+size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) STROBE_OUTSIDE;
+
+/* Shows VISIT one entry chosen at random among those alive, under its lock. RANDOM is any random number.
+ * Results: OK, MISSING (the map is empty). Any thread, outside of an access. */
+enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
+                                 void (*visit)(void *context, const struct strobe_entry *entry),
+                                 void *context) STROBE_OUTSIDE;
+
+/* Entries, those expired but not yet swept included. Any thread, outside of an access. */
+uint64_t strobe_count(struct strobe_map *map) STROBE_OUTSIDE;
+
+struct strobe_stats {
+    uint64_t entries;       /* with those expired but not swept */
+    uint64_t expiring;      /* entries that have an expiry time */
+    uint64_t entry_bytes;   /* of live entries, blobs included */
+    uint64_t segment_bytes; /* of segments and directories */
+    uint64_t segments;
+    uint64_t slots;          /* places for entries in those segments */
+    uint64_t splits, merges, resizes; /* of segments, since the start */
+    uint64_t expired;       /* entries swept since the start */
+    uint64_t lock_waits;    /* how often a thread found a shard's lock taken */
+    uint64_t snapshots;     /* open now */
+    uint64_t copies;        /* segments copied for snapshots and held now */
+    uint64_t copies_made;   /* the same since the start */
+    uint64_t snapshot_bytes;/* held for snapshots alone: copies, and entries replaced or removed */
+    uint64_t revoked;       /* snapshots closed by the limit on their memory */
+};
+void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) STROBE_OUTSIDE;
+
+/* ---- Snapshots ------------------------------------------------------------------------------ */
+
+/* A place in a snapshot. All zero is the start. Equal to itself for as long as the snapshot is open. */
+struct strobe_position {
+    uint64_t prefix; /* of the hash: where the range of the segment begins */
+    uint32_t slot;   /* in that segment as it was */
+    uint32_t end;    /* 1: behind the last entry */
+};
+
+/* What a visitor wants next. */
+enum strobe_visit {
+    STROBE_VISIT_NEXT,    /* took this entry, go on */
+    STROBE_VISIT_STOP,    /* took this entry, stop behind it */
+    STROBE_VISIT_REFUSE,  /* did not take this entry, stop before it */
+};
+
+/* Opens a snapshot of the map as it is at one instant within this call: exactly the keys alive then, with the values
+ * of then. Constant time. With KEEP it is never closed by the limit on snapshots' memory. Any thread, outside of an
+ * access. Close it. Results: OK, NO_MEMORY, TOO_MANY (too many are open, or they hold too much memory and none has
+ * been idle for 5 s). */
+enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep,
+                                        struct strobe_snapshot **out) STROBE_OUTSIDE;
+
+/* Visits the entries from *POSITION on, in an order of the map's own, until the visitor stops, UNTIL (NULL: the end)
+ * is reached, or BUDGET places of the map were looked at (0: no bound; an empty place costs little, so a few thousand is a
+ * short while). Moves *POSITION to where to go on. The visitor runs outside of all locks and may use the map, also erase
+ * from it; what it sees is not changed by that. One thread at a time for one snapshot; not always the same one.
+ * Positions only go forward, but the range behind strobe_snapshot_forget's may be read again.
+ * Results: OK, NO_MEMORY (*POSITION is where it happened; go on later), CLOSED. */
+enum strobe_status strobe_snapshot_read(struct strobe_snapshot *snapshot, struct strobe_position *position,
+                                        const struct strobe_position *until, size_t budget,
+                                        enum strobe_visit (*visit)(void *context,
+                                                                   const struct strobe_entry *entry),
+                                        void *context) STROBE_OUTSIDE;
+
+/* Says that nothing before POSITION will be read again: the memory held for it is given back. */
+void strobe_snapshot_forget(struct strobe_snapshot *snapshot,
+                            const struct strobe_position *position) STROBE_OUTSIDE;
+
+/* The instant in milliseconds: what had expired by then is not in the snapshot. */
+uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot);
+
+/* Closes the snapshot and gives back what it alone held, which can be a lot: some microseconds a
+ * copied segment. No thread may be reading it. */
+void strobe_snapshot_close(struct strobe_snapshot *snapshot) STROBE_OUTSIDE;
+
+/* Gives back the memory of snapshots that the limit has closed (their owners learn it as CLOSED). Call it now and then,
+ * say ten times a second, when options.snapshot_memory is set. Any thread, outside of an access. */
+void strobe_map_maintain(struct strobe_map *map) STROBE_OUTSIDE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* map_private.h - the map's inside, for the files of this folder that work on all of it: map.c, snapshot.c, sweep.c. */
+#ifndef STROBE_MAP_PRIVATE_H
+#define STROBE_MAP_PRIVATE_H
+
+#include "map/snapshot.h"
+#include "map/table.h"
+
+/* What a GET touches is in the first line: the lock and the directory. */
+struct shard {
+    _Alignas(64) struct lock lock;
+    uint64_t version SHARD_GUARDED; /* the last one given */
+    struct table live;
+    struct table *flushed SHARD_GUARDED; /* older tables that snapshots still need */
+    struct directory_pool pool;
+    uint64_t expired SHARD_GUARDED; /* swept since the start */
+};
+
+struct strobe_map {
+    struct table_world world;
+    uint32_t shard_count;
+    struct strobe_allocator libc; /* used when the options name no allocator */
+    struct snapshots snapshots;
+    struct shard *shards;
+};
+
+const struct strobe_allocator *map_allocator(const struct strobe_map *map);
+
+static inline uint32_t map_shard_index(const struct strobe_map *map, uint64_t hash)
+{
+    return (uint32_t)(hash >> 1 >> (63 - map->world.shard_bits));
+}
+
+static inline struct shard *map_shard(const struct strobe_map *map, uint64_t hash)
+{
+    return &map->shards[map_shard_index(map, hash)];
+}
+
+/* Locks one shard by itself. For the compiler it is the same class as strobe_enter's. */
+void shard_enter(struct shard *shard) STROBE_ENTERS;
+void shard_leave(struct shard *shard) STROBE_LEAVES;
+
+/* Takes the entry in SLOT out of SEGMENT, which is frozen for NEWEST. Gives it back unless a copy keeps it (NULL). */
+struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
+                                    segment_slot slot, uint64_t hash) STROBE_INSIDE;
+
+/* Takes FIRST, a list of flushed tables that nobody needs any more, apart. Outside of locks, may take long. */
+void map_free_tables(struct strobe_map *map, struct table *first);
+
+#endif

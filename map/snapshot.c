@@ -1,0 +1,509 @@
+/* snapshot.c - photographs: the whole map at one instant, read while writers write.
+ *
+ * One atomic clock orders everything. Opening a snapshot advances it, and the new value is the snapshot's number S
+ * and, in milliseconds, its instant T. A command takes all its locks first and then looks at the clock once.
+ *
+ *      writer, under its locks                    scan, at a segment, under its lock
+ *      looks at the clock: newest open = n        is there a copy with after < S <= mark? read that
+ *      segment->mark < n ?                        else the segment itself is as it was at S:
+ *        copy it for (mark, n], mark = n            copy it for (mark, n], mark = n, read the copy
+ *      then changes it
+ *
+ * Invariant: for a live segment with mark m, every open snapshot s <= m that has not passed its range finds
+ * that range in copies, whose intervals (after, mark] hold s once for each place; and for s > m there is no copy, and
+ * nothing in the segment has changed since s.
+ *
+ * Why a scan is exact. Let W be a command that writes, c the clock value it looks at under its locks, S a snapshot.
+ *   c >= S: S was open when W looked (or had closed: then nobody asks), so W froze each segment it changed for S or a newer
+ *     one first: W is in no copy that serves S. W is out of S, in all its segments.
+ *   c < S: W holds its locks until it is done. The scan of S, and every writer that freezes for S, takes those
+ *     locks after S was opened, hence after W: they see all that W did. W is in S, whole.
+ * So S divides the commands by c. The clock only grows, and a command that begins after another ended looks at it
+ * later: if the second is in S, so is the first. Expiry obeys the same number: W took as alive what expires after
+ * c's milliseconds, and S shows what expires after T. A command with several locks looks once, so it is in or out as one.
+ *
+ * The look (snapshots_instant) needs two numbers that belong together, the clock and the newest open snapshot. The
+ * opener announces its number as `pending` before it moves the clock and as `newest` after that; whoever sees
+ * the moved clock sees one of the two. Whoever sees a `newest` beyond its clock value looks again.
+ *
+ * A copy goes when no open snapshot in (after, mark] may still read there: it was closed, or it has passed, which
+ * means that its owner has *forgotten* (strobe_snapshot_forget) what lies before a place behind the copy.
+ * The memory of snapshots is bounded by closing (revoking) those that matter least; that takes them off the list
+ * at once, so that nothing more is kept for them, and strobe_map_maintain gives back what was.
+ *
+ * On failure: a scan that cannot copy stays where it is and can go on later.
+ * Not here: who owns an entry that a copy names (copies.c).
+ */
+#include "map/snapshot.h"
+
+#include "map/entry.h"
+#include "map/map_private.h"
+#include "map/memory.h"
+
+#define IDLE_BEFORE_REVOKED_MS 5000 /* a snapshot read within this time is not closed for memory */
+
+SNAPSHOTS_ENTERS LOCK_UNCHECKED static void list_enter(struct snapshots *snapshots)
+{
+    lock_enter(&snapshots->lock);
+}
+
+SNAPSHOTS_LEAVES LOCK_UNCHECKED static void list_leave(struct snapshots *snapshots)
+{
+    lock_leave(&snapshots->lock);
+}
+
+uint64_t snapshots_tick(struct snapshots *snapshots)
+{
+    uint64_t now = snapshots->now_ms(snapshots->now_context) << CLOCK_COUNT_BITS;
+    uint64_t clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
+
+    /* Acquire and release: the clock also says which snapshots are open (snapshots_instant). */
+    while (clock < now && !atomic_compare_exchange_weak_explicit(&snapshots->clock, &clock, now,
+                                                                 memory_order_acq_rel, memory_order_acquire))
+        ;
+    return (clock < now ? now : clock) >> CLOCK_COUNT_BITS;
+}
+
+void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t *newest)
+{
+    uint64_t clock, pending, open;
+
+    do {
+        /* Acquire, in this order: who sees the clock moved by an opener sees its pending number or, when that is gone, its newest. */
+        clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
+        pending = atomic_load_explicit(&snapshots->pending, memory_order_acquire);
+        open = atomic_load_explicit(&snapshots->newest, memory_order_acquire);
+    } while (open > clock);
+    if (pending <= clock && pending > open)
+        open = pending;
+    *instant = clock;
+    *newest = open;
+}
+
+static bool passed(const struct strobe_snapshot *snapshot, uint64_t end) SNAPSHOTS_INSIDE;
+
+static bool passed(const struct strobe_snapshot *snapshot, uint64_t end)
+{
+    return snapshot->kept.end || (end != 0 && end <= snapshot->kept.prefix);
+}
+
+bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, uint64_t end)
+{
+    bool need = false;
+
+    list_enter(snapshots);
+    for (const struct strobe_snapshot *s = snapshots->last; s && s->number > after && !need; s = s->older)
+        need = s->number <= mark && !passed(s, end);
+    list_leave(snapshots);
+    return need;
+}
+
+SNAPSHOTS_INSIDE static void unlist(struct snapshots *snapshots, struct strobe_snapshot *snapshot)
+{
+    if (snapshot->older)
+        snapshot->older->newer = snapshot->newer;
+    else
+        snapshots->first = snapshot->newer;
+    if (snapshot->newer)
+        snapshot->newer->older = snapshot->older;
+    else
+        snapshots->last = snapshot->older;
+    snapshot->listed = false;
+    snapshots->count--;
+    /* Release: pairs with snapshots_instant. A reader of the old value makes a copy too many at most. */
+    atomic_store_explicit(&snapshots->newest, snapshots->last ? snapshots->last->number : 0,
+                          memory_order_release);
+}
+
+/* Closes the snapshot that matters least; false: there is none that may be closed. */
+SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots)
+{
+    uint64_t now = atomic_load_explicit(&snapshots->clock, memory_order_relaxed) >> CLOCK_COUNT_BITS;
+    struct strobe_snapshot *victim = NULL;
+
+    for (struct strobe_snapshot *s = snapshots->first; s; s = s->newer) {
+        bool better = !victim || (s->finished && !victim->finished) ||
+                      (s->finished == victim->finished && s->used_ms < victim->used_ms);
+
+        if (!s->keep && (s->finished || s->used_ms + IDLE_BEFORE_REVOKED_MS <= now) && better)
+            victim = s;
+    }
+    if (!victim)
+        return false;
+    unlist(snapshots, victim);
+    snapshots->revoked_count++;
+    atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
+    atomic_store_explicit(&snapshots->reap, true, memory_order_relaxed);
+    return true;
+}
+
+void snapshots_hold(struct snapshots *snapshots, uint64_t bytes)
+{
+    uint64_t held = atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed) + bytes;
+
+    if (snapshots->memory_max == 0 || held <= snapshots->memory_max || (int64_t)bytes <= 0)
+        return;
+    list_enter(snapshots);
+    (void)revoke_one(snapshots); /* when it frees too little the next copy revokes the next one */
+    list_leave(snapshots);
+}
+
+/* Moves the clock to a number of its own for SNAPSHOT. */
+SNAPSHOTS_INSIDE static void take_number(struct snapshots *snapshots, struct strobe_snapshot *snapshot)
+{
+    uint64_t now = snapshots->now_ms(snapshots->now_context) << CLOCK_COUNT_BITS;
+    uint64_t clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
+
+    do {
+        snapshot->number = (clock < now ? now : clock) + 1;
+        /* Release: announced before the clock moves. */
+        atomic_store_explicit(&snapshots->pending, snapshot->number, memory_order_release);
+    } while (!atomic_compare_exchange_weak_explicit(&snapshots->clock, &clock, snapshot->number,
+                                                    memory_order_acq_rel, memory_order_acquire));
+}
+
+enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out)
+{
+    struct snapshots *snapshots = &map->snapshots;
+    struct strobe_snapshot *snapshot = memory_alloc(map->world.allocator, sizeof *snapshot, MEMORY_WORD);
+    enum strobe_status status = STROBE_OK;
+
+    if (!snapshot)
+        return STROBE_NO_MEMORY;
+    memset(snapshot, 0, sizeof *snapshot);
+    snapshot->map = map;
+    snapshot->keep = keep;
+    list_enter(snapshots);
+    if (snapshots->count >= snapshots->max ||
+        (snapshots->memory_max &&
+         atomic_load_explicit(&snapshots->held, memory_order_relaxed) > snapshots->memory_max))
+        status = revoke_one(snapshots) || keep ? STROBE_OK : STROBE_TOO_MANY;
+    if (status == STROBE_OK) {
+        take_number(snapshots, snapshot);
+        snapshot->used_ms = snapshot->number >> CLOCK_COUNT_BITS;
+        snapshot->listed = true;
+        snapshot->older = snapshots->last;
+        if (snapshots->last)
+            snapshots->last->newer = snapshot;
+        else
+            snapshots->first = snapshot;
+        snapshots->last = snapshot;
+        snapshots->count++;
+        /* Release, in this order: newest before pending goes (snapshots_instant). */
+        atomic_store_explicit(&snapshots->newest, snapshot->number, memory_order_release);
+        atomic_store_explicit(&snapshots->pending, 0, memory_order_release);
+    }
+    list_leave(snapshots);
+    if (status != STROBE_OK) {
+        memory_release(map->world.allocator, snapshot, sizeof *snapshot, MEMORY_WORD);
+        return status;
+    }
+    *out = snapshot;
+    return STROBE_OK;
+}
+
+uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot)
+{
+    return snapshot->number >> CLOCK_COUNT_BITS;
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+/* The table that shows SNAPSHOT this shard: one that was flushed since, or the live one. */
+STROBE_INSIDE static struct table *table_for(struct shard *shard, const struct strobe_snapshot *snapshot)
+{
+    for (struct table *table = shard->flushed; table; table = table->next) {
+        if (table->born < snapshot->number && snapshot->number <= table->until)
+            return table;
+    }
+    return &shard->live;
+}
+
+/* What a reader holds while it is outside of the lock. */
+struct held {
+    struct shard *shard;
+    struct copy *copy; /* NULL: a segment of a flushed table, which nobody changes */
+    const struct segment *image;
+    uint64_t next; /* prefix behind it, 0 = the end of all */
+};
+
+/* Finds and pins what shows SNAPSHOT the place PREFIX. Results: OK, NO_MEMORY, CLOSED. */
+STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, uint64_t prefix, struct held *held)
+{
+    struct strobe_map *map = snapshot->map;
+    struct shard *shard = map_shard(map, prefix);
+    enum strobe_status status = STROBE_OK;
+    struct table *table;
+    uint64_t instant, newest;
+
+    memset(held, 0, sizeof *held);
+    shard_enter(shard);
+    if (atomic_load_explicit(&snapshot->revoked, memory_order_relaxed)) {
+        shard_leave(shard);
+        return STROBE_CLOSED;
+    }
+    held->shard = shard;
+    table = table_for(shard, snapshot);
+    held->copy = copies_find(&table->copies, prefix, snapshot->number);
+    if (!held->copy) {
+        struct segment *segment = table_segment(table, &map->world, prefix);
+
+        held->image = segment;
+        held->next = range_end(segment->prefix, segment->bits);
+        if (table == &shard->live) {
+            snapshots_instant(&map->snapshots, &instant, &newest);
+            status = table_freeze(table, &map->world, segment, newest, shard->version);
+            held->copy = copies_find(&table->copies, prefix, snapshot->number);
+            if (status == STROBE_OK && !held->copy)
+                status = STROBE_CLOSED; /* revoked a moment ago */
+        }
+    }
+    if (status == STROBE_OK) {
+        table->pins++;
+        if (held->copy) {
+            held->copy->pins++;
+            held->image = held->copy->image;
+            held->next = range_end(held->copy->prefix, held->copy->bits);
+        }
+    }
+    shard_leave(shard);
+    return status;
+}
+
+/* ---- Giving memory back ---------------------------------------------------------------------- */
+
+/* What was taken out under a lock and is freed outside. */
+struct dead {
+    struct strobe_map *map;
+    struct table *table;  /* whose copies are looked at */
+    struct copy *copies;
+    struct table *tables;
+};
+
+static uint64_t hash_of(const void *context, const struct strobe_entry *entry)
+{
+    const struct strobe_map *map = context;
+    size_t len;
+    const char *key = strobe_entry_key(entry, &len);
+
+    return hash_bytes(&map->world.hash, key, len);
+}
+
+STROBE_INSIDE static void reap_copy(void *context, struct copy *copy)
+{
+    struct dead *dead = context;
+    struct strobe_map *map = dead->map;
+
+    if (copy->pins ||
+        snapshots_need(&map->snapshots, copy->after, copy->mark, range_end(copy->prefix, copy->bits)))
+        return;
+    copies_remove(&dead->table->copies, copy, hash_of, map);
+    copy->next = dead->copies;
+    dead->copies = copy;
+}
+
+/* Takes out the flushed tables of SHARD that nobody needs any more. */
+STROBE_INSIDE static void reap_tables(struct shard *shard, struct dead *dead)
+{
+    struct table **at = &shard->flushed;
+
+    while (*at) {
+        struct table *table = *at;
+
+        if (table->pins || snapshots_need(&dead->map->snapshots, table->born, table->until,
+                                          range_end(table->prefix, dead->map->world.shard_bits))) {
+            at = &table->next;
+            continue;
+        }
+        *at = table->next;
+        table->next = dead->tables;
+        dead->tables = table;
+    }
+}
+
+STROBE_OUTSIDE static void bury(struct dead *dead)
+{
+    struct strobe_map *map = dead->map;
+
+    for (struct copy *copy = dead->copies, *next; copy; copy = next) {
+        next = copy->next;
+        snapshots_hold(&map->snapshots, 0 - copy_free(map->world.allocator, copy));
+    }
+    map_free_tables(map, dead->tables);
+}
+
+/* Looks at every copy of SHARD. */
+STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct shard *shard)
+{
+    struct dead dead = {.map = map};
+
+    shard_enter(shard);
+    dead.table = &shard->live;
+    copies_each(&shard->live.copies, reap_copy, &dead);
+    for (struct table *table = shard->flushed; table; table = table->next) {
+        dead.table = table;
+        copies_each(&table->copies, reap_copy, &dead);
+    }
+    reap_tables(shard, &dead);
+    shard_leave(shard);
+    bury(&dead);
+}
+
+STROBE_OUTSIDE static void unpin(struct strobe_snapshot *snapshot, struct held *held)
+{
+    shard_enter(held->shard);
+    table_for(held->shard, snapshot)->pins--; /* a flush may have moved the table, but not its place in time */
+    if (held->copy)
+        held->copy->pins--;
+    shard_leave(held->shard);
+    /* Whoever revoked us could not free what we had pinned. */
+    if (atomic_load_explicit(&snapshot->revoked, memory_order_relaxed))
+        reap_shard(snapshot->map, held->shard);
+}
+
+/* ---- The public reader ------------------------------------------------------------------------- */
+
+/* How far visit_image came. */
+enum came { CAME_BEHIND, CAME_STOPPED, CAME_OUT_OF_BUDGET };
+
+#define SCAN_LOOK_AHEAD 16 /* slots asked for before they are read */
+
+/* Visits the entries of IMAGE from position->slot to LAST, and moves position->slot behind what was taken. */
+static enum came visit_image(const struct strobe_snapshot *snapshot, const struct segment *image,
+                             struct strobe_position *position, uint32_t last, size_t *budget,
+                             enum strobe_visit (*visit)(void *, const struct strobe_entry *), void *context)
+{
+    uint64_t time = strobe_snapshot_time(snapshot);
+
+    for (uint32_t slot = position->slot; slot < last; slot++) {
+        const struct strobe_entry *entry = segment_entry(image, (segment_slot)slot);
+        enum strobe_visit want;
+
+        if (slot + SCAN_LOOK_AHEAD < last)
+            __builtin_prefetch(segment_entry(image, (segment_slot)(slot + SCAN_LOOK_AHEAD)));
+        position->slot = slot;
+        if (*budget == 0)
+            return CAME_OUT_OF_BUDGET;
+        --*budget;
+        if (!entry || entry_dead(entry, time))
+            continue;
+        want = visit(context, entry);
+        if (want == STROBE_VISIT_REFUSE)
+            return CAME_STOPPED;
+        position->slot = slot + 1;
+        if (want == STROBE_VISIT_STOP)
+            return CAME_STOPPED;
+    }
+    position->slot = last;
+    return CAME_BEHIND;
+}
+
+static bool reached(const struct strobe_position *position, const struct strobe_position *until)
+{
+    if (position->end || !until)
+        return position->end;
+    if (until->end)
+        return false;
+    return position->prefix > until->prefix ||
+           (position->prefix == until->prefix && position->slot >= until->slot);
+}
+
+STROBE_OUTSIDE static void note_use(struct strobe_snapshot *snapshot, bool finished)
+{
+    struct snapshots *snapshots = &snapshot->map->snapshots;
+
+    list_enter(snapshots);
+    snapshot->used_ms = atomic_load_explicit(&snapshots->clock, memory_order_relaxed) >> CLOCK_COUNT_BITS;
+    snapshot->finished = finished;
+    list_leave(snapshots);
+}
+
+enum strobe_status strobe_snapshot_read(struct strobe_snapshot *snapshot, struct strobe_position *position,
+                                        const struct strobe_position *until, size_t budget,
+                                        enum strobe_visit (*visit)(void *context, const struct strobe_entry *entry),
+                                        void *context)
+{
+    enum strobe_status status = STROBE_OK;
+    enum came came = CAME_BEHIND;
+
+    if (budget == 0)
+        budget = SIZE_MAX;
+    note_use(snapshot, false);
+    while (came == CAME_BEHIND && !reached(position, until)) {
+        struct held held;
+        uint32_t slots, last;
+
+        status = pin(snapshot, position->prefix, &held);
+        if (status != STROBE_OK)
+            break;
+        slots = segment_slots(held.image->class);
+        last = until && !until->end && until->prefix == position->prefix && until->slot < slots ? until->slot : slots;
+        came = visit_image(snapshot, held.image, position, last, &budget, visit, context);
+        if (position->slot == slots) {
+            position->prefix = held.next;
+            position->slot = 0;
+            position->end = held.next == 0;
+        }
+        unpin(snapshot, &held);
+    }
+    note_use(snapshot, position->end);
+    return status;
+}
+
+void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strobe_position *position)
+{
+    struct strobe_map *map = snapshot->map;
+    struct strobe_position at;
+
+    list_enter(&map->snapshots);
+    at = snapshot->kept;
+    snapshot->kept = *position;
+    list_leave(&map->snapshots);
+    while (!at.end && (position->end || at.prefix < position->prefix)) {
+        struct shard *shard = map_shard(map, at.prefix);
+        struct dead dead = {.map = map};
+        struct copy *copy;
+
+        shard_enter(shard);
+        dead.table = table_for(shard, snapshot);
+        copy = copies_find(&dead.table->copies, at.prefix, snapshot->number);
+        if (copy) {
+            at.prefix = range_end(copy->prefix, copy->bits);
+            reap_copy(&dead, copy);
+        } else {
+            const struct segment *segment = table_segment(dead.table, &map->world, at.prefix);
+
+            at.prefix = range_end(segment->prefix, segment->bits);
+        }
+        at.end = at.prefix == 0;
+        reap_tables(shard, &dead);
+        shard_leave(shard);
+        bury(&dead);
+    }
+}
+
+void strobe_snapshot_close(struct strobe_snapshot *snapshot)
+{
+    struct strobe_map *map = snapshot->map;
+    bool all_passed;
+
+    list_enter(&map->snapshots);
+    all_passed = snapshot->kept.end;
+    if (snapshot->listed)
+        unlist(&map->snapshots, snapshot);
+    list_leave(&map->snapshots);
+    if (!all_passed) {
+        for (uint32_t i = 0; i < map->shard_count; i++)
+            reap_shard(map, &map->shards[i]);
+    }
+    memory_release(map->world.allocator, snapshot, sizeof *snapshot, MEMORY_WORD);
+}
+
+void strobe_map_maintain(struct strobe_map *map)
+{
+    /* Relaxed: the flag only says that looking is worth it, the locks order the rest. */
+    if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed))
+        return;
+    for (uint32_t i = 0; i < map->shard_count; i++)
+        reap_shard(map, &map->shards[i]);
+}

@@ -1,0 +1,150 @@
+/* sweep.c - walks over the live map segment by segment: expired entries are taken back, a random one is found.
+ *
+ * A place in the walk is a hash prefix, so that splits and merges between two steps do not matter: each step locks
+ * one shard, works on the segment that covers the place, and goes on behind it. A segment knows a time before which nothing in
+ * it expires, and slots say which entries expire at all, so a step over what needs nothing touches no entry.
+ *
+ * Always: the sweep is a writer like any other: it looks at the clock under the lock and freezes first.
+ * On failure: a segment that cannot be frozen for lack of memory is left for the next round.
+ */
+#include "map/entry.h"
+#include "map/map_private.h"
+
+/* Entries taken out under the lock, to be freed outside. */
+struct swept {
+    uint32_t count;
+    struct strobe_entry *entries[SEGMENT_SLOTS_MAX];
+};
+
+static uint64_t hash_of(const struct strobe_map *map, const struct strobe_entry *entry)
+{
+    size_t len;
+    const char *key = strobe_entry_key(entry, &len);
+
+    return hash_bytes(&map->world.hash, key, len);
+}
+
+STROBE_INSIDE static size_t sweep_segment(struct strobe_map *map, struct shard *shard, struct segment *segment,
+                                          struct swept *swept)
+{
+    uint64_t earliest = UINT64_MAX, instant, newest, now;
+    size_t taken = 0;
+
+    snapshots_instant(&map->snapshots, &instant, &newest);
+    now = instant >> CLOCK_COUNT_BITS;
+    if (segment->earliest > now ||
+        table_freeze(&shard->live, &map->world, segment, newest, shard->version) != STROBE_OK)
+        return 0;
+    for (segment_slot slot = 0; slot < (segment_slot)segment_slots(segment->class); slot++) {
+        const struct strobe_entry *entry = segment_entry(segment, slot);
+        uint64_t expiry;
+
+        if (!(segment_word(segment, slot) & SLOT_EXPIRES))
+            continue;
+        expiry = strobe_entry_expiry(entry);
+        if (expiry <= now) {
+            struct strobe_entry *old = shard_take_out(map, shard, segment, slot, hash_of(map, entry));
+
+            taken++;
+            if (old)
+                swept->entries[swept->count++] = old;
+        } else if (expiry < earliest) {
+            earliest = expiry;
+        }
+    }
+    segment->earliest = earliest;
+    shard->expired += taken;
+    if (taken)
+        table_shrink(&shard->live, &map->world, &shard->pool, segment, newest, shard->version);
+    return taken;
+}
+
+size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments)
+{
+    size_t taken = 0;
+
+    while (segments-- > 0) {
+        struct shard *shard = map_shard(map, *place);
+        struct segment *segment;
+        struct swept swept;
+
+        swept.count = 0;
+        shard_enter(shard);
+        if (shard->live.expiring) {
+            segment = table_segment(&shard->live, &map->world, *place);
+            *place = range_end(segment->prefix, segment->bits);
+            taken += sweep_segment(map, shard, segment, &swept);
+        } else {
+            *place = range_end(shard->live.prefix, map->world.shard_bits);
+        }
+        shard_leave(shard);
+        for (uint32_t i = 0; i < swept.count; i++)
+            strobe_entry_free(map, swept.entries[i]);
+    }
+    return taken;
+}
+
+/* ---- A random entry ---------------------------------------------------------------------------- */
+
+#define RANDOM_TRIES 64 /* before looking one segment after the other: enough unless the map is nearly empty */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64, Steele, Lea and Flood 2014 */
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* The entry in SLOT if it is alive. */
+STROBE_INSIDE static const struct strobe_entry *alive(struct strobe_map *map, const struct segment *segment,
+                                                      segment_slot slot)
+{
+    const struct strobe_entry *entry = segment_entry(segment, slot);
+    uint64_t instant, newest;
+
+    if (!entry)
+        return NULL;
+    snapshots_instant(&map->snapshots, &instant, &newest);
+    return entry_dead(entry, instant >> CLOCK_COUNT_BITS) ? NULL : entry;
+}
+
+enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
+                                 void (*visit)(void *context, const struct strobe_entry *entry), void *context)
+{
+    uint64_t place = next_random(&random), walked = 0;
+    bool found = false;
+
+    /* A random place, then a random slot of the segment there. Entries of a segment that has split lately are up to
+     * half as likely as others: nobody needs better of RANDOMKEY, and exactness would cost a walk. */
+    for (unsigned tries = 0; !found && (tries < RANDOM_TRIES || walked < map->shard_count + 1u); tries++) {
+        bool walking = tries >= RANDOM_TRIES;
+        struct shard *shard = map_shard(map, place);
+        const struct strobe_entry *entry = NULL;
+        const struct segment *segment;
+        uint32_t slots, slot;
+
+        shard_enter(shard);
+        segment = table_segment(&shard->live, &map->world, place);
+        slots = segment_slots(segment->class);
+        slot = walking ? 0 : (uint32_t)(next_random(&random) % SEGMENT_SLOTS_MAX);
+        do {
+            if (slot < slots)
+                entry = alive(map, segment, (segment_slot)slot);
+        } while (walking && !entry && ++slot < slots);
+        if (entry)
+            visit(context, entry);
+        found = entry != NULL;
+        if (walking) {
+            uint64_t next = range_end(segment->prefix, segment->bits);
+
+            walked += next == 0 || map_shard_index(map, next) != map_shard_index(map, place);
+            place = next;
+        } else {
+            place = next_random(&random);
+        }
+        shard_leave(shard);
+    }
+    return found ? STROBE_OK : STROBE_MISSING;
+}
