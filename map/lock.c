@@ -23,8 +23,23 @@ static inline void relax(void)
 #endif
 }
 
+#ifdef STROBE_DEBUG
+/* Whoever waits for a lock that it holds waits for ever. */
+static void assert_not_held(const struct lock *lock)
+{
+    if (atomic_load_explicit(&lock->owner, memory_order_relaxed) != (uint64_t)pthread_self())
+        return;
+    (void)fprintf(stderr, "strobe map: this thread enters a lock that it holds already (lock %p)\n",
+                  (const void *)lock);
+    abort();
+}
+#else
+static void assert_not_held(const struct lock *lock) { (void)lock; }
+#endif
+
 void lock_wait(struct lock *lock)
 {
+    assert_not_held(lock);
     atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
     for (int spin = 0; spin < LOCK_SPINS; spin++) {
         uint32_t expected = 0;

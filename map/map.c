@@ -183,12 +183,27 @@ struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size
 
 /* ---- Access ----------------------------------------------------------------------------------- */
 
+/* Asks for the bucket of KEY. Reads the directory without the lock: its memory stays (directory.h), and what it says is not
+ * followed but only asked for, so that it may be out of date. */
+LOCK_UNCHECKED static inline void prefetch_bucket(const struct strobe_map *map, const struct strobe_key *key)
+{
+    const struct shard *shard = map_shard(map, key->hash);
+    /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
+    const struct directory *directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
+    uint64_t word = directory_word(directory, directory_index(directory, key->hash, map->world.shard_bits));
+    uintptr_t segment = (uintptr_t)directory_segment(word);
+    uint32_t home = segment_home(key->hash, segment_buckets(directory_class(word)));
+
+    __builtin_prefetch((const void *)(segment + sizeof(struct segment) + home * sizeof(struct bucket)));
+}
+
 LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key *key,
                                  struct strobe_access *access)
 {
     access->map = map;
     access->first = map_shard_index(map, key->hash);
     access->held_many = 0;
+    prefetch_bucket(map, key); /* the miss begins before the lock is held, not after */
     lock_enter(&map->shards[access->first].lock);
     snapshots_instant(&map->snapshots, &access->instant, &access->newest);
 }
@@ -393,20 +408,6 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
 
 /* ---- Batches ---------------------------------------------------------------------------------- */
 
-/* Asks for the bucket of KEY. Reads the directory without the lock: its memory stays (directory.h), and what it says is not
- * followed but only asked for, so that it may be out of date. */
-LOCK_UNCHECKED static void prefetch_bucket(const struct strobe_map *map, const struct strobe_key *key)
-{
-    const struct shard *shard = map_shard(map, key->hash);
-    /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
-    const struct directory *directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
-    uint64_t word = directory_word(directory, directory_index(directory, key->hash, map->world.shard_bits));
-    uintptr_t segment = (uintptr_t)directory_segment(word);
-    uint32_t home = segment_home(key->hash, segment_buckets(directory_class(word)));
-
-    __builtin_prefetch((const void *)(segment + sizeof(struct segment) + home * sizeof(struct bucket)));
-}
-
 static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key)
 {
     struct shard *shard = map_shard(map, key->hash);
@@ -445,6 +446,12 @@ void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size
 
 /* ---- One key, copied -------------------------------------------------------------------------- */
 
+static void copy_out(void *value, size_t room, const char *bytes, size_t len)
+{
+    if (room) /* VALUE may be NULL when there is none */
+        memcpy(value, bytes, len < room ? len : room);
+}
+
 enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len)
 {
     struct strobe_access access;
@@ -466,13 +473,13 @@ enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t ke
         if (blob)
             (void)strobe_blob_share(blob);
         else
-            memcpy(value, bytes, *len < room ? *len : room);
+            copy_out(value, room, bytes, *len);
     }
     strobe_leave(&access);
     if (!entry)
         return STROBE_MISSING;
     if (blob) {
-        memcpy(value, bytes, *len < room ? *len : room);
+        copy_out(value, room, bytes, *len);
         strobe_blob_release(blob);
     }
     return STROBE_OK;
@@ -568,9 +575,9 @@ STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map)
 }
 
 /* FRESH becomes the live table, and the live one is left in FRESH. True: snapshots need it, the shard keeps it. */
-STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh, uint64_t newest)
+STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh, uint64_t instant)
 {
-    table_swap(&shard->live, fresh, newest);
+    table_swap(&shard->live, fresh, instant);
     if (!snapshots_need(&map->snapshots, fresh->born, fresh->until,
                         range_end(fresh->prefix, map->world.shard_bits)) &&
         fresh->pins == 0)
@@ -601,7 +608,7 @@ LOCK_UNCHECKED enum strobe_status strobe_flush(struct strobe_map *map, struct st
     for (uint32_t i = 0; i < map->shard_count; i++) {
         struct table *next = fresh->next;
 
-        if (!flush_shard(map, &map->shards[i], fresh, newest)) {
+        if (!flush_shard(map, &map->shards[i], fresh, instant)) {
             fresh->next = bin->tables;
             bin->tables = fresh;
         }

@@ -130,9 +130,11 @@ SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots)
     }
     if (!victim)
         return false;
+    /* Before it leaves the list, whose release then shows it: a writer who sees the list without it no longer copies for
+     * it, and its reader, who takes the shard's lock after that writer, must know. */
+    atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
     unlist(snapshots, victim);
     snapshots->revoked_count++;
-    atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
     atomic_store_explicit(&snapshots->reap, true, memory_order_relaxed);
     return true;
 }
@@ -450,6 +452,14 @@ enum strobe_status strobe_snapshot_read(struct strobe_snapshot *snapshot, struct
     return status;
 }
 
+/* What lies before AT will not be read again. */
+static void keep_from(struct strobe_snapshot *snapshot, const struct strobe_position *at)
+{
+    list_enter(&snapshot->map->snapshots);
+    snapshot->kept = *at;
+    list_leave(&snapshot->map->snapshots);
+}
+
 void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strobe_position *position)
 {
     struct strobe_map *map = snapshot->map;
@@ -457,8 +467,9 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
 
     list_enter(&map->snapshots);
     at = snapshot->kept;
-    snapshot->kept = *position;
     list_leave(&map->snapshots);
+    /* Step by step, so that the copy which shows the way to the next is there until we have come to it: another
+     * snapshot that shares it could else take it away, and we would pass over what only we hold. */
     while (!at.end && (position->end || at.prefix < position->prefix)) {
         struct shard *shard = map_shard(map, at.prefix);
         struct dead dead = {.map = map};
@@ -469,13 +480,17 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
         copy = copies_find(&dead.table->copies, at.prefix, snapshot->number);
         if (copy) {
             at.prefix = range_end(copy->prefix, copy->bits);
-            reap_copy(&dead, copy);
         } else {
             const struct segment *segment = table_segment(dead.table, &map->world, at.prefix);
 
             at.prefix = range_end(segment->prefix, segment->bits);
         }
         at.end = at.prefix == 0;
+        if (!position->end && (at.end || at.prefix > position->prefix))
+            at = *position;
+        keep_from(snapshot, &at);
+        if (copy)
+            reap_copy(&dead, copy);
         reap_tables(shard, &dead);
         shard_leave(shard);
         bury(&dead);

@@ -79,7 +79,7 @@ enum strobe_status table_init(struct table *table, const struct table_world *wor
     return STROBE_OK;
 }
 
-void table_swap(struct table *live, struct table *fresh, uint64_t newest)
+void table_swap(struct table *live, struct table *fresh, uint64_t instant)
 {
     struct directory *old = atomic_load_explicit(&live->directory, memory_order_relaxed);
     struct directory *directory = atomic_load_explicit(&fresh->directory, memory_order_relaxed);
@@ -95,9 +95,9 @@ void table_swap(struct table *live, struct table *fresh, uint64_t newest)
     /* Release: pairs with the acquire in strobe_prefetch, which needs the directory's depth. */
     atomic_store_explicit(&live->directory, directory, memory_order_release);
 
-    fresh->until = newest;
-    live->born = newest;
-    directory_segment(directory_word(directory, 0))->mark = newest;
+    fresh->until = instant;
+    live->born = instant;
+    directory_segment(directory_word(directory, 0))->mark = instant;
     live->splits = fresh->splits;
     live->merges = fresh->merges;
     live->resizes = fresh->resizes;

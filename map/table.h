@@ -37,8 +37,9 @@ struct table {
 enum strobe_status table_init(struct table *table, const struct table_world *world, struct directory_pool *pool,
                               uint64_t prefix, uint64_t born) STROBE_INSIDE;
 
-/* FRESH, newly made, becomes LIVE, and FRESH is left what LIVE was: the table for the snapshots up to NEWEST. */
-void table_swap(struct table *live, struct table *fresh, uint64_t newest) STROBE_INSIDE;
+/* FRESH, newly made, becomes LIVE, and FRESH is left what LIVE was: the table for the snapshots up to INSTANT, the
+ * clock's value. (Not up to the newest open one: one that was revoked but is being read still finds its table.) */
+void table_swap(struct table *live, struct table *fresh, uint64_t instant) STROBE_INSIDE;
 
 /* Frees all entries, segments and copies of a table nobody else knows any more. */
 void table_fini(struct table *table, const struct table_world *world) LOCK_UNCHECKED;

@@ -484,9 +484,10 @@ void strobe_http_request_next(struct strobe_http_request *request) {
 bool strobe_http_request_is_idle(const struct strobe_http_request *request) {
     const struct strobe_http_parts *parts = request->inside;
     struct strobe_slice held = strobe_buf_bytes(&parts->head_copy);
+    size_t start = parts->guard.start;
 
-    return parts->stage == HEAD && (held.len <= parts->guard.start ||
-                                    (held.len == parts->guard.start + 1 && held.data[parts->guard.start] == '\r'));
+    if (parts->stage != HEAD) return false;
+    return held.data == NULL || held.len <= start || (held.len == start + 1 && held.data[start] == '\r');
 }
 
 bool strobe_http_request_in_head(const struct strobe_http_request *request) {

@@ -99,6 +99,10 @@ void strobe_json_newline(struct strobe_json *json) {
     put(json, '\n');
 }
 
+/* The lowest bit of each of eight bytes, and the highest. */
+#define ONES  UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
 /* ---- UTF-8 -------------------------------------------------------------------------------------- */
 
 static bool is_tail(unsigned char c) {
@@ -127,8 +131,17 @@ size_t strobe_utf8_valid(struct strobe_slice text) {
     size_t i = 0;
 
     while (i < text.len) {
-        size_t len = bytes[i] < 0x80 ? 1 : sequence(bytes + i, text.len - i);
+        uint64_t word;
+        size_t len;
 
+        if (text.len - i >= sizeof(word)) {
+            memcpy(&word, bytes + i, sizeof(word));
+            if ((word & HIGHS) == 0) {
+                i += sizeof(word);
+                continue;
+            }
+        }
+        len = bytes[i] < 0x80 ? 1 : sequence(bytes + i, text.len - i);
         if (len == 0) break;
         i += len;
     }
@@ -136,9 +149,6 @@ size_t strobe_utf8_valid(struct strobe_slice text) {
 }
 
 /* ---- strings ------------------------------------------------------------------------------------ */
-
-#define ONES  UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
 
 /* Does none of the eight bytes need a look: no control, no quote, no backslash, none above 0x7f? Each term sets the
  * high bit of a byte that it is about; a borrow can only set one above a byte that was set rightly. */

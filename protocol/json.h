@@ -43,8 +43,8 @@ void strobe_json_u64(struct strobe_json *json, uint64_t number);
 void strobe_json_bool(struct strobe_json *json, bool yes);
 void strobe_json_null(struct strobe_json *json);
 
-/* A string too long to be written at once: begin, pieces, end, with IS_UTF8 (all of it, the caller has looked) the same in
- * each. Pieces of UTF-8 are whole characters; of other bytes each but the last has a multiple of 3. */
+/* A string too long to be written at once: begin, pieces, end, with IS_UTF8 (all of it, the caller has looked) the same
+ * in each. Pieces of UTF-8 are whole characters; of other bytes each but the last has a multiple of 3. */
 void strobe_json_pieces_begin(struct strobe_json *json, bool is_utf8);
 void strobe_json_piece(struct strobe_json *json, bool is_utf8, struct strobe_slice piece);
 void strobe_json_pieces_end(struct strobe_json *json, bool is_utf8);

@@ -211,6 +211,37 @@ static void test_a_string_is_taken_back_whole(void **state) {
     test_free(text);
 }
 
+static void write_pieces(struct strobe_json *json, struct strobe_slice text, bool is_utf8, size_t each) {
+    strobe_json_pieces_begin(json, is_utf8);
+    for (size_t at = 0; at < text.len; at += each) {
+        size_t len = text.len - at < each ? text.len - at : each;
+
+        strobe_json_piece(json, is_utf8, strobe_slice_make(text.data + at, len));
+    }
+    strobe_json_pieces_end(json, is_utf8);
+}
+
+static void test_pieces_make_the_string_that_the_whole_makes(void **state) {
+    struct world *world = *state;
+    char text[1500], whole[10000];
+
+    for (int is_utf8 = 0; is_utf8 < 2; is_utf8++) {
+        for (size_t i = 0; i < sizeof(text); i++) text[i] = (char)(is_utf8 ? i % 128 : 255 - i % 256);
+        for (size_t each = 3; each <= sizeof(text) + 3; each += 300) {
+            strobe_json_array_begin(&world->json);
+            strobe_json_string(&world->json, strobe_slice_make(text, sizeof(text)));
+            strobe_json_string(&world->json, strobe_slice_make(text, sizeof(text)));
+            strobe_json_array_end(&world->json);
+            strcpy(whole, written(world));
+            strobe_json_array_begin(&world->json);
+            write_pieces(&world->json, strobe_slice_make(text, sizeof(text)), is_utf8 != 0, each);
+            write_pieces(&world->json, strobe_slice_make(text, sizeof(text)), is_utf8 != 0, each);
+            strobe_json_array_end(&world->json);
+            assert_string_equal(written(world), whole);
+        }
+    }
+}
+
 static void test_a_full_output_fails_and_stays_quiet(void **state) {
     struct world *world = *state;
     struct strobe_out small;
@@ -233,9 +264,13 @@ static void test_a_full_output_fails_and_stays_quiet(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_commas_stand_between_members),        CASE(test_controls_and_quotes_are_escaped),
-        CASE(test_each_byte_is_found_at_each_place),    CASE(test_utf8_stays_and_the_rest_is_base64),
-        CASE(test_base64_is_that_of_rfc_4648),          CASE(test_a_string_is_taken_back_whole),
+        CASE(test_commas_stand_between_members),
+        CASE(test_controls_and_quotes_are_escaped),
+        CASE(test_each_byte_is_found_at_each_place),
+        CASE(test_utf8_stays_and_the_rest_is_base64),
+        CASE(test_base64_is_that_of_rfc_4648),
+        CASE(test_a_string_is_taken_back_whole),
+        CASE(test_pieces_make_the_string_that_the_whole_makes),
         CASE(test_a_full_output_fails_and_stays_quiet),
     };
 

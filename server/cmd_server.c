@@ -1,0 +1,205 @@
+/* cmd_server.c - the commands about the server: INFO, CONFIG GET, TIME, HELP.
+ *
+ * CONFIG GET knows strobe's options by their names, and those of Redis's that clients ask for: some are ours under another
+ * name, others have one value here. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "protocol/glob.h"
+#include "protocol/number.h"
+#include "server/commands.h"
+#include "server/config.h"
+#include "server/info.h"
+#include "server/services.h"
+#include "server/text.h"
+
+static struct strobe_slice slice_of(const char *text) {
+    return strobe_slice_make(text, strlen(text));
+}
+
+static enum command_outcome reply_text(struct command_call *call, struct text *text) {
+    if (text->failed) {
+        command_error_status(call, STROBE_NO_MEMORY);
+    } else {
+        strobe_reply_verbatim(call->reply, "txt", text_slice(text));
+    }
+    text_fini(text);
+    return COMMAND_DONE;
+}
+
+enum command_outcome cmd_info(struct command_call *call) {
+    struct text text;
+    text_init(&text);
+    info_write(call->services, call->request->args + 1, command_argc(call) - 1, &text);
+    return reply_text(call, &text);
+}
+
+enum command_outcome cmd_time(struct command_call *call) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    strobe_reply_array(call->reply, 2);
+    strobe_reply_bulk_uint64(call->reply, (uint64_t)now.tv_sec);
+    strobe_reply_bulk_uint64(call->reply, (uint64_t)now.tv_nsec / 1000);
+    return COMMAND_DONE;
+}
+
+/* ---- CONFIG GET ----------------------------------------------------------------------------------------- */
+
+/* Redis's names: what they are called here, or what they always are. */
+static const struct alias {
+    const char *name, *option, *value;
+} aliases[] = {
+    {"appendonly", NULL, "no"},
+    {"appendfsync", NULL, "no"},
+    {"databases", NULL, "1"},
+    {"dir", NULL, ""},
+    {"io-threads", "threads", NULL},
+    {"logfile", "log-file", NULL},
+    {"loglevel", "log-level", NULL},
+    {"maxclients", "max-clients", NULL},
+    {"maxmemory", NULL, "0"},
+    {"maxmemory-policy", NULL, "noeviction"},
+    {"notify-keyspace-events", NULL, ""},
+    {"proto-max-bulk-len", "max-value", NULL},
+    {"save", NULL, ""},
+    {"tcp-keepalive", NULL, "0"},
+    {"timeout", "idle-timeout", NULL},
+    {"unixsocket", "unix-socket", NULL},
+};
+enum { ALIASES = sizeof aliases / sizeof aliases[0] };
+
+/* Our option of this name; config_options() when there is none. */
+static size_t option_of(const char *name) {
+    size_t i = 0;
+    while (i < config_options() && strcmp(config_option_name(i), name) != 0) i++;
+    return i;
+}
+
+static bool is_asked_for(const struct command_call *call, const char *name) {
+    for (size_t i = 2; i < command_argc(call); i++) {
+        if (strobe_glob_match_nocase(command_arg(call, i), slice_of(name))) return true;
+    }
+    return false;
+}
+
+/* An option's name and value. Redis says an option that is not set as "", and its timeout in seconds. */
+static void reply_option(struct command_call *call, const char *name, size_t option, bool as_redis) {
+    char text[CONFIG_VALUE_TEXT];
+    const struct config *config = services_config(call->services);
+    struct strobe_slice value = strobe_slice_make(text, config_option_text(config, option, text));
+    strobe_reply_bulk(call->reply, slice_of(name));
+    if (as_redis && strcmp(name, "timeout") == 0) {
+        strobe_reply_bulk_uint64(call->reply, (config->idle_timeout + 999) / 1000);
+    } else if (as_redis && strobe_slice_equal(value, STROBE_SLICE("none"))) {
+        strobe_reply_bulk(call->reply, STROBE_SLICE(""));
+    } else {
+        strobe_reply_bulk(call->reply, value);
+    }
+}
+
+enum command_outcome cmd_config_get(struct command_call *call) {
+    size_t count = 0;
+    for (size_t i = 0; i < config_options(); i++) count += is_asked_for(call, config_option_name(i));
+    for (size_t i = 0; i < ALIASES; i++) count += is_asked_for(call, aliases[i].name);
+    strobe_reply_map(call->reply, count);
+    for (size_t i = 0; i < config_options(); i++) {
+        if (is_asked_for(call, config_option_name(i))) reply_option(call, config_option_name(i), i, false);
+    }
+    for (size_t i = 0; i < ALIASES; i++) {
+        if (!is_asked_for(call, aliases[i].name)) continue;
+        if (aliases[i].option != NULL) {
+            reply_option(call, aliases[i].name, option_of(aliases[i].option), true);
+        } else {
+            strobe_reply_bulk(call->reply, slice_of(aliases[i].name));
+            strobe_reply_bulk(call->reply, slice_of(aliases[i].value));
+        }
+    }
+    return COMMAND_DONE;
+}
+
+/* ---- HELP ----------------------------------------------------------------------------------------------- */
+
+/* A row's name as it is typed: "CLIENT ID". */
+static void add_name(struct text *text, const struct command *command) {
+    for (size_t i = 0; i < command->name_len; i++) {
+        char c = command->name[i];
+        text_addf(text, "%c", c == '|' ? ' ' : c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    if (command->syntax[0] != '\0') text_addf(text, " %s", command->syntax);
+}
+
+static void add_group(struct text *text, const char *group) {
+    text_addf(text, "\n%s\n", group);
+    for (unsigned i = 0; i < command_count(); i++) {
+        const struct command *command = &command_rows[i];
+        if (strcmp(command->group, group) != 0 || command->flags & COMMAND_CONTAINER) continue;
+        text_addf(text, "  ");
+        add_name(text, command);
+        text_addf(text, "\n      %s\n", command->summary);
+    }
+}
+
+enum command_outcome cmd_help(struct command_call *call) {
+    static const char *const groups[] = {"string", "generic", "connection", "server"};
+    struct text text;
+    text_init(&text);
+    if (command_argc(call) == 1) {
+        text_addf(&text, "strobe %s: SET greeting hello, GET greeting, SCAN 0, QUIT. HELP name tells about one.\n",
+                  services_version());
+        for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) add_group(&text, groups[i]);
+        return reply_text(call, &text);
+    }
+    const struct command *command =
+        command_find_words(services_commands(call->services), call->request->args + 1, command_argc(call) - 1);
+    if (command == NULL) {
+        text_addf(&text, "No such command. HELP alone lists all.\n");
+        return reply_text(call, &text);
+    }
+    add_name(&text, command);
+    text_addf(&text, "\n  %s\n  since: %s\n  group: %s\n  cost: %s\n", command->summary, command->since, command->group,
+              command->complexity);
+    return reply_text(call, &text);
+}
+
+/* CLIENT, CONFIG: only their subcommands do something. */
+enum command_outcome cmd_container(struct command_call *call) {
+    command_error_subcommand(call);
+    return COMMAND_DONE;
+}
+
+/* Is SUB a subcommand of the container whose name with its '|' is the first PREFIX bytes of NAME? */
+static bool is_sub(const struct command *sub, const char *name, size_t prefix) {
+    return sub->name_len > prefix && memcmp(sub->name, name, prefix) == 0;
+}
+
+/* "CLIENT" or "SETINFO": LEN letters of a name, as they are typed, and then TAIL. */
+static void reply_line(struct strobe_reply *reply, const char *name, size_t len, const char *tail) {
+    char line[256];
+    size_t at = 0;
+    while (at < len) {
+        line[at] = (char)(name[at] - 'a' + 'A');
+        at++;
+    }
+    int more = snprintf(line + at, sizeof line - at, "%s", tail);
+    strobe_reply_status(reply, strobe_slice_make(line, at + (size_t)more));
+}
+
+/* CLIENT HELP and its like: a line for each subcommand, and one for what it does, as Redis lays it out. */
+enum command_outcome cmd_help_of_container(struct command_call *call) {
+    const char *name = call->command->name;
+    size_t prefix = (size_t)(strchr(name, '|') - name) + 1, lines = 1;
+    for (unsigned i = 0; i < command_count(); i++) lines += is_sub(&command_rows[i], name, prefix) ? 2 : 0;
+    strobe_reply_array(call->reply, lines);
+    reply_line(call->reply, name, prefix - 1, " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    for (unsigned i = 0; i < command_count(); i++) {
+        const struct command *sub = &command_rows[i];
+        char tail[160];
+        if (!is_sub(sub, name, prefix)) continue;
+        snprintf(tail, sizeof tail, "%s%s", sub->syntax[0] != '\0' ? " " : "", sub->syntax);
+        reply_line(call->reply, sub->name + prefix, sub->name_len - prefix, tail);
+        snprintf(tail, sizeof tail, "    %s.", sub->summary);
+        reply_line(call->reply, sub->name, 0, tail);
+    }
+    return COMMAND_DONE;
+}

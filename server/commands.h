@@ -1,0 +1,22 @@
+/* commands.h - the handlers of commands.def, and what the cmd_*.c files share. For them and command.c alone. */
+#ifndef STROBE_SERVER_COMMANDS_H
+#define STROBE_SERVER_COMMANDS_H
+
+#include "server/command.h"
+
+/* Every handler that a row names. One that serves two rows is declared twice, which C allows. */
+#define COMMAND(name, run, ...) enum command_outcome run(struct command_call *call);
+#include "server/commands.def"
+#undef COMMAND
+
+/* A time at which something shall expire, as words of a request say it. */
+struct when {
+    size_t word;   /* which word has the number; 0: none said */
+    bool seconds;  /* else milliseconds */
+    bool absolute; /* since 1970, else from now on */
+};
+
+/* Reads it into *MS, milliseconds since 1970, always above 0. An error is written when it answers false. */
+bool when_read(struct command_call *call, struct when when, uint64_t *ms);
+
+#endif

@@ -1,0 +1,253 @@
+/* http_door.c - one connection that speaks HTTP: from bytes to whole requests, each answered in its turn.
+ *
+ *      feed -> HEAD  who asks (http_policy), for what (http_routes_judge): refused or accepted
+ *           -> DONE  http_routes_answer writes the reply; the next request follows
+ *           -> MORE  read on; but a request that is refused already is answered now, without its body
+ *           -> BAD   answered, and nothing more is read
+ *
+ * Always: one answer a request, in order. A refused request whose body has come along is answered like any other and
+ * the connection goes on; otherwise the answer says close and the connection lingers (SPEC 6), since what follows is a
+ * body and no request. Nothing is kept here between two inputs but the unfinished request.
+ * Not here: syntax (protocol/http_guard.c), what a route does (http_kv.c, http_list.c, http_pages.c), sockets (conn.c).
+ */
+#include "server/http_door.h"
+
+#include "protocol/http_request.h"
+#include "protocol/http_writer.h"
+#include "server/http_policy.h"
+#include "server/http_routes.h"
+#include "server/services.h"
+#include "server/worker.h"
+
+/* The state of a connection. */
+struct http_conn {
+    struct strobe_http_request request;
+    struct http_policy_memo memo;
+    uint64_t answered; /* requests */
+    enum strobe_http_method last;
+};
+
+void http_door_setup(void) {
+    strobe_http_request_setup(0);
+}
+
+static bool http_open(struct conn *conn, void *state) {
+    struct http_conn *http = state;
+
+    (void)conn;
+    return strobe_http_request_init(&http->request, NULL);
+}
+
+static void http_close(struct conn *conn, void *state) {
+    struct http_conn *http = state;
+
+    (void)conn;
+    strobe_http_request_fini(&http->request);
+}
+
+static enum conn_half http_half(const struct conn *conn, const void *state) {
+    const struct http_conn *http = state;
+
+    (void)conn;
+    if (strobe_http_request_is_idle(&http->request)) {
+        return CONN_HALF_NONE;
+    }
+    return strobe_http_request_in_head(&http->request) ? CONN_HALF_HEAD : CONN_HALF_BODY;
+}
+
+static size_t http_memory(const void *state) {
+    const struct http_conn *http = state;
+
+    return strobe_http_request_memory(&http->request);
+}
+
+static void call_begin(struct http_call *call, struct conn *conn, const struct http_conn *http) {
+    struct worker *worker = conn_worker(conn);
+
+    *call = (struct http_call){
+        .conn = conn,
+        .worker = worker,
+        .request = &http->request,
+        .map = worker_map(worker),
+        .metrics = worker_metrics(worker),
+        .reply = {.out = conn_out(conn),
+                  .date = worker_http_date(worker).data,
+                  .is_head = http->request.method == STROBE_METHOD_HEAD,
+                  .is_http10 = http->request.minor == 0},
+    };
+}
+
+static enum metrics_method metric_of(enum strobe_http_method method) {
+    static const unsigned char rows[STROBE_METHOD_COUNT] = {
+        [STROBE_METHOD_GET] = METRICS_METHOD_GET,       [STROBE_METHOD_HEAD] = METRICS_METHOD_HEAD,
+        [STROBE_METHOD_PUT] = METRICS_METHOD_PUT,       [STROBE_METHOD_POST] = METRICS_METHOD_POST,
+        [STROBE_METHOD_DELETE] = METRICS_METHOD_DELETE, [STROBE_METHOD_PATCH] = METRICS_METHOD_OTHER,
+        [STROBE_METHOD_OPTIONS] = METRICS_METHOD_OTHER, [STROBE_METHOD_CONNECT] = METRICS_METHOD_OTHER,
+        [STROBE_METHOD_TRACE] = METRICS_METHOD_OTHER,
+    };
+
+    return (enum metrics_method)rows[method];
+}
+
+static void count_answer(const struct http_call *call) {
+    unsigned class = (unsigned)call->reply.status / 100;
+
+    metrics_add(&call->metrics->http_requests[metric_of(call->request->method)], 1);
+    metrics_add(&call->metrics->http_replies[class < 6 ? class : 0], 1);
+}
+
+/* What the head says against the request: status 0 for nothing. A body that is IN_HAND need not be kept from coming, so
+ * that the route judges only once, when it answers. */
+static struct strobe_http_refusal judge_head(struct http_call *call, struct http_conn *http, bool in_hand) {
+    const struct http_policy policy = {.allow_host = &worker_config(call->worker)->allow_host, .scheme = "http"};
+    enum http_policy_verdict verdict = http_policy_check(&policy, &http->memo, call->request);
+
+    if (verdict != HTTP_POLICY_PASS) {
+        return http_policy_refusal(verdict);
+    }
+    call->route = http_routes_find(call->request, &call->rest);
+    return in_hand ? http_refusal(0, NULL) : http_routes_judge(call);
+}
+
+/* The head has come: judges it and says what becomes of the body. LEFT bytes behind the head are here already. */
+static struct strobe_http_refusal take_head(struct conn *conn, struct http_conn *http, size_t left) {
+    struct strobe_http_request *request = &http->request;
+    struct strobe_http_accept accept;
+    struct http_call call;
+    struct strobe_http_refusal refused;
+
+    call_begin(&call, conn, http);
+    refused = judge_head(&call, http, !request->chunked && request->content_length <= left);
+    if (refused.status == 0 && call.route != NULL && call.route->takes_body) {
+        accept = (struct strobe_http_accept){.max_body = worker_config(call.worker)->max_value};
+    } else {
+        accept = (struct strobe_http_accept){.max_body = STROBE_LINGER_MAX, .discard = true};
+    }
+    if (!strobe_http_request_accept(request, &accept)) {
+        return refused.status != 0 ? refused : request->refusal;
+    }
+    if (refused.status == 0 && request->send_continue && left == 0) {
+        strobe_http_write_continue(conn_out(conn));
+        request->send_continue = false;
+    }
+    return refused;
+}
+
+/* Answers with REFUSED and gives up the connection, because what follows is not a request. */
+static enum conn_answer give_up(struct conn *conn, struct http_conn *http, struct strobe_http_refusal refused) {
+    bool is_limit = refused.status == 413 || refused.status == 414 || refused.status == 431;
+    struct http_call call;
+
+    call_begin(&call, conn, http);
+    http_routes_refuse(&call, refused);
+    count_answer(&call);
+    conn_why(conn, is_limit ? CONN_REASON_REQUEST_LIMIT : CONN_REASON_PROTOCOL);
+    return CONN_LINGER;
+}
+
+/* Bytes that are no HTTP: SAID is what the parser has against them, FIRST the byte that the input began with. */
+static enum conn_answer give_up_bad(struct conn *conn, struct http_conn *http, char first) {
+    struct strobe_http_refusal refused = http->request.refusal;
+
+    metrics_count(worker_metrics(conn_worker(conn)), METRICS_PROTOCOL_ERRORS, 1);
+    if (refused.status == 400 && (first == '*' || first == '$')) {
+        refused.detail = "this port speaks HTTP; Redis's protocol is spoken on the text port, see the option port";
+    }
+    return give_up(conn, http, refused);
+}
+
+/* The request is whole: answers it, or refuses it, and makes ready for the next. */
+static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct strobe_http_refusal refused,
+                               bool is_last) {
+    struct strobe_http_request *request = &http->request;
+    struct http_call call;
+
+    call_begin(&call, conn, http);
+    call.reply.keep_alive = request->keep_alive && !(is_last && conn_stopping(conn));
+    call.route = http_routes_find(request, &call.rest);
+    if (refused.status != 0) {
+        http_routes_refuse(&call, refused);
+    } else {
+        http_routes_answer(&call);
+    }
+    count_answer(&call);
+    http->answered++;
+    http->last = request->method;
+    strobe_http_request_next(request);
+    if (call.has_job) {
+        return CONN_PAUSE;
+    }
+    if (!call.reply.keep_alive) {
+        conn_why(conn, CONN_REASON_HTTP_DONE);
+        return is_last ? CONN_CLOSE : CONN_LINGER;
+    }
+    return CONN_MORE;
+}
+
+/* Takes one request, or as much of it as there is, from INPUT behind *USED. Results: MORE also when the request was
+ * answered and the next may come. */
+static enum conn_answer take_request(struct conn *conn, struct http_conn *http, struct strobe_slice input,
+                                     size_t *used) {
+    char first = input.data[*used];
+    struct strobe_http_refusal refused = {0, NULL};
+
+    for (;;) {
+        size_t taken = 0;
+        enum strobe_http_step step =
+            strobe_http_request_feed(&http->request, input.data + *used, input.len - *used, &taken);
+
+        *used += taken;
+        switch (step) {
+        case STROBE_HTTP_MORE: return refused.status != 0 ? give_up(conn, http, refused) : CONN_MORE;
+        case STROBE_HTTP_HEAD: refused = take_head(conn, http, input.len - *used); break;
+        case STROBE_HTTP_DONE: return answer(conn, http, refused, *used == input.len);
+        case STROBE_HTTP_BAD:
+            return refused.status != 0 ? give_up(conn, http, refused) : give_up_bad(conn, http, first);
+        }
+    }
+}
+
+static enum conn_answer http_input(struct conn *conn, void *state, struct strobe_slice input, size_t *used) {
+    struct http_conn *http = state;
+    enum conn_answer result = CONN_MORE;
+    uint64_t answered = http->answered;
+
+    *used = 0;
+    strobe_map_tick(worker_map(conn_worker(conn)));
+    while (result == CONN_MORE && *used < input.len) {
+        result = take_request(conn, http, input, used);
+        if (result == CONN_MORE && *used < input.len && conn_full(conn)) result = CONN_PAUSE;
+    }
+    if (http->answered == answered) {
+        conn_same_request(conn);
+    } else {
+        client_did(conn_client(conn), strobe_http_method_name(http->last), http->answered - answered);
+    }
+    return result;
+}
+
+static void http_refuse(struct conn *conn, void *state, enum conn_reason reason) {
+    struct strobe_http_refusal refused = http_refusal(
+        408, "the rest of the request did not come in time; send it again, or raise the option request-timeout");
+    struct http_conn *http = state;
+    struct http_call call;
+
+    if (reason == CONN_REASON_MAX_CLIENTS) {
+        refused = http_refusal(503, "too many connections are open; try again, or raise the option max-clients");
+    }
+    call_begin(&call, conn, http);
+    http_routes_refuse(&call, refused);
+    count_answer(&call);
+}
+
+const struct door http_door = {
+    .name = "http",
+    .metric = METRICS_DOOR_HTTP,
+    .state_size = sizeof(struct http_conn),
+    .open = http_open,
+    .close = http_close,
+    .input = http_input,
+    .half = http_half,
+    .refuse = http_refuse,
+    .memory = http_memory,
+};

@@ -1,0 +1,139 @@
+/* http_routes.c - the table of resources, and the answers that belong to no single one: 404, 405 and OPTIONS.
+ *
+ *      /kv/KEY   GET HEAD PUT POST DELETE      http_kv.c
+ *      /kv/      GET HEAD                      http_list.c
+ *      others    GET HEAD                      http_pages.c
+ *
+ * HEAD is wherever GET is (the same handler; the writer leaves the body out), OPTIONS everywhere. "*" is no resource,
+ * but OPTIONS * asks what the server as a whole can do.
+ * A reading resource reads over parameters that it does not know, because browsers and caches add their own; where a
+ * misspelt one would change what happens (writes, listings), the handler refuses it.
+ */
+#include "server/http_routes.h"
+
+#include <string.h>
+
+#include "protocol/http_target.h"
+#include "server/http_kv.h"
+#include "server/http_list.h"
+#include "server/http_pages.h"
+
+static const struct http_route key_route = {
+    .path = {"/kv/", 4},
+    .has_rest = true,
+    .takes_body = true,
+    .judge = http_kv_judge,
+    .handlers = {[STROBE_METHOD_GET] = http_kv_get,
+                 [STROBE_METHOD_PUT] = http_kv_put,
+                 [STROBE_METHOD_POST] = http_kv_put,
+                 [STROBE_METHOD_DELETE] = http_kv_delete},
+};
+
+/* Its handlers are never run: it is found for OPTIONS * and CONNECT alone. */
+static const struct http_route server_route = {
+    .path = {"*", 1},
+    .handlers = {[STROBE_METHOD_GET] = http_kv_get,
+                 [STROBE_METHOD_PUT] = http_kv_put,
+                 [STROBE_METHOD_POST] = http_kv_put,
+                 [STROBE_METHOD_DELETE] = http_kv_delete},
+};
+
+static const struct http_route other_routes[] = {
+    {.path = {"/kv/", 4}, .handlers = {[STROBE_METHOD_GET] = http_list_get}},
+    {.path = {"/", 1}, .handlers = {[STROBE_METHOD_GET] = http_pages_root}},
+    {.path = {"/healthz", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_health}},
+    {.path = {"/readyz", 7}, .handlers = {[STROBE_METHOD_GET] = http_pages_ready}},
+    {.path = {"/metrics", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_metrics}},
+};
+
+const struct http_route *http_routes_find(const struct strobe_http_request *request, struct strobe_slice *rest) {
+    struct strobe_slice path = request->path;
+    size_t prefix = key_route.path.len;
+
+    *rest = strobe_slice_make(NULL, 0);
+    if (request->form == STROBE_HTTP_FORM_ASTERISK || request->form == STROBE_HTTP_FORM_AUTHORITY) {
+        return &server_route;
+    }
+    if (path.len > prefix && memcmp(path.data, key_route.path.data, prefix) == 0) {
+        *rest = strobe_slice_make(path.data + prefix, path.len - prefix);
+        return &key_route;
+    }
+    for (size_t i = 0; i < sizeof other_routes / sizeof *other_routes; i++) {
+        if (strobe_slice_equal(path, other_routes[i].path)) {
+            return &other_routes[i];
+        }
+    }
+    return NULL;
+}
+
+static http_handler *handler_of(const struct http_route *route, enum strobe_http_method method) {
+    return route->handlers[method == STROBE_METHOD_HEAD ? STROBE_METHOD_GET : method];
+}
+
+/* "Allow: GET, HEAD, OPTIONS" and its line end. */
+enum { ALLOW_LINE_MAX = 96 };
+
+static struct strobe_slice allow_line(const struct http_route *route, char text[ALLOW_LINE_MAX]) {
+    char *at = stpcpy(text, "Allow: ");
+
+    for (int method = 0; method < STROBE_METHOD_COUNT; method++) {
+        if (handler_of(route, (enum strobe_http_method)method) != NULL) {
+            at = stpcpy(stpcpy(at, strobe_http_method_name((enum strobe_http_method)method)), ", ");
+        }
+    }
+    at = stpcpy(at, "OPTIONS\r\n");
+    return strobe_slice_make(text, (size_t)(at - text));
+}
+
+struct strobe_http_refusal http_routes_judge(const struct http_call *call) {
+    enum strobe_http_method method = call->request->method;
+
+    if (call->route == NULL) {
+        return http_refusal(404, "there is nothing at this path; keys are at /kv/KEY, the list of them at /kv/");
+    }
+    if (method == STROBE_METHOD_OPTIONS) {
+        return http_refusal(0, NULL);
+    }
+    if (call->route == &server_route || handler_of(call->route, method) == NULL) {
+        return http_refusal(405, "this resource does not have that method; Allow lists those that it has");
+    }
+    return call->route->judge != NULL ? call->route->judge(call) : http_refusal(0, NULL);
+}
+
+void http_routes_answer(struct http_call *call) {
+    http_handler *handler =
+        call->route != NULL && call->route != &server_route ? handler_of(call->route, call->request->method) : NULL;
+
+    if (handler != NULL) {
+        handler(call);
+    } else if (call->route != NULL && call->request->method == STROBE_METHOD_OPTIONS) {
+        char text[ALLOW_LINE_MAX];
+
+        strobe_http_reply_begin(&call->reply, 204);
+        strobe_http_reply_lines(&call->reply, allow_line(call->route, text));
+        strobe_http_reply_empty(&call->reply);
+    } else {
+        http_routes_refuse(call, http_routes_judge(call));
+    }
+}
+
+void http_routes_refuse(struct http_call *call, struct strobe_http_refusal refusal) {
+    char text[ALLOW_LINE_MAX];
+    struct strobe_slice lines = STROBE_SLICE("");
+
+    if (refusal.status == 405 && call->route == NULL) {
+        call->route = http_routes_find(call->request, &call->rest);
+    }
+    if (refusal.status == 405 && call->route != NULL) {
+        lines = allow_line(call->route, text);
+    } else if (refusal.status == 503) {
+        lines = STROBE_SLICE("Retry-After: 1\r\n");
+    }
+    http_routes_refuse_with(call, refusal, lines);
+}
+
+void http_routes_refuse_with(struct http_call *call, struct strobe_http_refusal refusal, struct strobe_slice lines) {
+    strobe_http_reply_problem(&call->reply, refusal.status,
+                              strobe_slice_make(refusal.detail, refusal.detail != NULL ? strlen(refusal.detail) : 0),
+                              lines);
+}

@@ -1,0 +1,70 @@
+/* http_routes.h - from a request's method and path to the function that answers it.
+ *
+ * One table has a row for each resource and a function for each method it has. The door finds the route when the head
+ * is complete, may have it judged before the body has come, and has it answered when the request is whole.
+ */
+#ifndef STROBE_SERVER_HTTP_ROUTES_H
+#define STROBE_SERVER_HTTP_ROUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "map/map.h"
+#include "protocol/http_request.h"
+#include "protocol/http_writer.h"
+#include "protocol/slice.h"
+
+struct conn;
+struct metrics_slot;
+struct services;
+struct worker;
+
+/* One request that is being answered. On the door's stack; all is borrowed until the answer is written. */
+struct http_call {
+    struct conn *conn;
+    struct worker *worker;
+    const struct strobe_http_request *request;
+    struct strobe_map *map;
+    struct metrics_slot *metrics;
+    const struct http_route *route;
+    struct strobe_slice rest;       /* the path behind the route's own, undecoded: the key */
+    struct strobe_http_reply reply; /* ready for begin() */
+    bool has_job;                   /* the answer goes on in a job that was given to the connection */
+};
+
+/* Says what is wrong with a request whose head has come, before its body: status 0 is nothing. */
+typedef struct strobe_http_refusal http_judge(const struct http_call *call);
+
+/* Writes the whole answer, or begins it and leaves the rest to a job. */
+typedef void http_handler(struct http_call *call);
+
+struct http_route {
+    struct strobe_slice path;                    /* "/kv/" */
+    bool has_rest;                               /* the path goes on behind it */
+    bool takes_body;                             /* PUT and POST: a value; else what comes is read over */
+    http_judge *judge;                           /* or NULL */
+    http_handler *handlers[STROBE_METHOD_COUNT]; /* NULL: 405; HEAD and OPTIONS follow from the others */
+};
+
+/* Finds call->route and call->rest for the request's target. NULL when there is no such resource: 404. */
+const struct http_route *http_routes_find(const struct strobe_http_request *request, struct strobe_slice *rest);
+
+/* What the request's head alone says against it: no such resource, no such method, or what the route's judge says. */
+struct strobe_http_refusal http_routes_judge(const struct http_call *call);
+
+/* Answers a whole request. */
+void http_routes_answer(struct http_call *call);
+
+/* Answers with an error instead: problem+json, with Allow for 405. */
+void http_routes_refuse(struct http_call *call, struct strobe_http_refusal refusal);
+
+/* The same with header LINES besides, each with its CRLF. */
+void http_routes_refuse_with(struct http_call *call, struct strobe_http_refusal refusal, struct strobe_slice lines);
+
+/* A refusal, for those who return one. */
+static inline struct strobe_http_refusal http_refusal(int status, const char *detail) {
+    return (struct strobe_http_refusal){status, detail};
+}
+
+#endif

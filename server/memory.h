@@ -1,0 +1,38 @@
+#ifndef STROBE_SERVER_MEMORY_H
+#define STROBE_SERVER_MEMORY_H
+
+/* memory.h - the allocator behind everything, and what it can tell.
+ *
+ * jemalloc is linked as malloc. With STROBE_LIBC_MALLOC (sanitizer builds) libc's takes its place. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "map/map.h"
+
+/* Sets jemalloc up for a server: background threads that give memory back, short decay. Once, at start. */
+void memory_init(void);
+
+/* For the map's entries and segments. Any thread. */
+const struct strobe_allocator *memory_allocator(void);
+
+/* What INFO, /metrics and MEMORY STATS show, in bytes; 0 where the allocator does not tell. */
+struct memory_figures {
+    uint64_t allocated; /* by malloc's callers */
+    uint64_t active;    /* pages with allocations in them */
+    uint64_t mapped;
+    uint64_t retained;  /* given back to the system, address space kept */
+    uint64_t resident;  /* by the system's account (RSS), also under libc's malloc */
+};
+void memory_figures(struct memory_figures *figures);
+
+/* Gives unused pages back to the system now. Any thread. */
+void memory_purge(void);
+
+/* What this process may use: the machine's memory or its cgroup's limit, whichever is less. */
+uint64_t memory_total(void);
+
+/* "jemalloc-5.3.0" or "libc". Borrowed for ever. */
+const char *memory_allocator_name(void);
+
+#endif

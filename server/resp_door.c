@@ -1,0 +1,240 @@
+/* resp_door.c - the text protocol: batches of requests in four passes over the same bytes.
+ *
+ *     input -> parse up to STROBE_BATCH_MAX -> look up rows, hash keys -> prefetch -> execute in order -> more input
+ *
+ * The memory misses of a batch overlap in the third pass; with a million keys that is where the time would go. All passes
+ * work in the loop's struct resp_batch, so that a request in the steady state allocates nothing.
+ * Always: requests take effect in the order they came. Execution stops between two commands when the replies pass the high-water
+ * mark, or when a command leaves a job; what was parsed but not executed goes back to the unparsed bytes.
+ * On failure: bytes that are no RESP get an error and the connection ends, after the replies to what was whole before them.
+ * Not here: what commands do (command.c), sending (conn.c), the grammar (protocol/resp_parser.c).
+ */
+#include "server/resp_door.h"
+
+#include <stdlib.h>
+
+#include "map/map.h"
+#include "protocol/limits.h"
+#include "protocol/request.h"
+#include "protocol/resp_parser.h"
+#include "protocol/resp_writer.h"
+#include "server/command.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/services.h"
+#include "server/session.h"
+#include "server/worker.h"
+
+struct resp_batch {
+    struct strobe_request requests[STROBE_BATCH_MAX];
+    struct command_call calls[STROBE_BATCH_MAX];
+    struct strobe_key keys[STROBE_BATCH_MAX]; /* of those calls that have one */
+    size_t ends[STROBE_BATCH_MAX];            /* offset in the input behind each request */
+};
+
+/* The state of a connection. */
+struct resp_conn {
+    struct strobe_resp_parser parser;
+    struct strobe_reply reply;
+    struct session session;
+    struct command_job *job; /* owned; NULL: none */
+};
+
+struct resp_batch *resp_batch_new(void) {
+    struct resp_batch *batch = calloc(1, sizeof *batch);
+
+    if (batch == NULL) return NULL;
+    for (size_t i = 0; i < STROBE_BATCH_MAX; i++) {
+        strobe_request_init(&batch->requests[i]);
+        batch->calls[i].request = &batch->requests[i];
+    }
+    return batch;
+}
+
+void resp_batch_free(struct resp_batch *batch) {
+    if (batch == NULL) return;
+    for (size_t i = 0; i < STROBE_BATCH_MAX; i++) strobe_request_fini(&batch->requests[i]);
+    free(batch);
+}
+
+static bool resp_open(struct conn *conn, void *state) {
+    struct resp_conn *resp = state;
+
+    strobe_resp_parser_init(&resp->parser, worker_resp_options(conn_worker(conn)));
+    strobe_resp_writer_init(&resp->reply, conn_out(conn), STROBE_RESP2);
+    session_init(&resp->session, conn_client(conn));
+    return true;
+}
+
+static void resp_close(struct conn *conn, void *state) {
+    struct resp_conn *resp = state;
+
+    (void)conn;
+    strobe_resp_parser_fini(&resp->parser);
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static enum conn_step job_step(struct conn *conn, void *context) {
+    struct resp_conn *resp = context;
+
+    switch (resp->job->slice(resp->job, &resp->reply)) {
+    case COMMAND_SLICE_MORE: return CONN_STEP_AGAIN;
+    case COMMAND_SLICE_DONE: return CONN_STEP_DONE;
+    default: break;
+    }
+    conn_why(conn, CONN_REASON_FAILED);
+    return CONN_STEP_ABORT;
+}
+
+static void job_drop(struct conn *conn, void *context) {
+    struct resp_conn *resp = context;
+
+    conn_stall_timeout(conn, 0);
+    resp->job->release(resp->job);
+    resp->job = NULL;
+}
+
+static void start_job(struct conn *conn, struct resp_conn *resp, struct command_job *job) {
+    resp->job = job;
+    conn_stall_timeout(conn, worker_config(conn_worker(conn))->scan_idle_timeout);
+    conn_work(conn, &(struct conn_job){.step = job_step, .drop = job_drop, .context = resp});
+}
+
+/* ---- the passes ----------------------------------------------------------------------------- */
+
+/* Parses from *AT on, which it moves behind what was read. Gives the number of whole requests; *RESULT says why there are not
+ * more (DONE: the batch is full). */
+static size_t parse(struct resp_batch *batch, struct resp_conn *resp, struct strobe_slice input, size_t *at,
+                    enum strobe_parse *result) {
+    size_t count = 0;
+
+    do {
+        size_t used;
+        *result = strobe_resp_parser_read(&resp->parser, strobe_slice_make(input.data + *at, input.len - *at),
+                                          &batch->requests[count], &used);
+        *at += used;
+        if (*result != STROBE_PARSE_DONE) break;
+        batch->ends[count++] = *at;
+    } while (count < STROBE_BATCH_MAX);
+    return count;
+}
+
+static void prepare(struct resp_batch *batch, struct conn *conn, struct resp_conn *resp, size_t count) {
+    struct worker *worker = conn_worker(conn);
+    struct strobe_map *map = worker_map(worker);
+    size_t keys = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct command_call *call = &batch->calls[i];
+        call->reply = &resp->reply;
+        call->map = map;
+        call->session = &resp->session;
+        call->services = worker_services(worker);
+        call->metrics = worker_metrics(worker);
+        call->job = NULL;
+        command_prepare(call);
+        if (call->key.data != NULL) batch->keys[keys++] = call->key;
+    }
+    if (keys > 1) strobe_prefetch(map, batch->keys, keys);
+    strobe_map_tick(map);
+}
+
+/* Executes the batch, or its first part. *DONE is how many; MORE: all of them, and the next may follow. */
+static enum conn_answer execute(struct resp_batch *batch, struct conn *conn, struct resp_conn *resp, size_t count,
+                                size_t *done) {
+    const struct strobe_out *out = conn_out(conn);
+
+    for (size_t i = 0; i < count; i++) {
+        struct command_call *call = &batch->calls[i];
+        enum command_outcome outcome = command_execute(call);
+        *done = i + 1;
+        if (outcome == COMMAND_CLOSE) return CONN_CLOSE;
+        if (outcome == COMMAND_LATER) {
+            start_job(conn, resp, call->job);
+            return CONN_PAUSE;
+        }
+        if (strobe_out_status(out) != STROBE_BUF_OK) return CONN_PAUSE;
+        if (strobe_out_pending(out) >= STROBE_REPLY_HIGH_WATER && conn_full(conn)) return CONN_PAUSE;
+    }
+    return CONN_MORE;
+}
+
+/* The stream cannot be trusted any more. */
+static enum conn_answer give_up(struct conn *conn, struct resp_conn *resp) {
+    enum strobe_resp_fault fault = strobe_resp_parser_fault(&resp->parser);
+    struct worker *worker = conn_worker(conn);
+    char text[STROBE_RESP_ERROR_TEXT];
+
+    log_info(worker_log(worker), "resp", "protocol error conn=%llu fault=%s peer=%s", (unsigned long long)conn_id(conn),
+             strobe_resp_fault_name(fault), conn_client(conn)->peer);
+    metrics_count(worker_metrics(worker), METRICS_PROTOCOL_ERRORS, 1);
+    conn_why(conn, fault == STROBE_RESP_NO_MEMORY ? CONN_REASON_NO_MEMORY : CONN_REASON_PROTOCOL);
+    if (fault != STROBE_RESP_HTTP) {
+        strobe_reply_error(&resp->reply, "ERR", strobe_resp_parser_error(&resp->parser, text));
+    }
+    return CONN_LINGER;
+}
+
+static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe_slice input, size_t *used) {
+    struct resp_conn *resp = state;
+    struct resp_batch *batch = worker_batch(conn_worker(conn));
+    enum strobe_parse result;
+    size_t at = 0;
+
+    do {
+        size_t count = parse(batch, resp, input, &at, &result);
+        if (count > 0) {
+            size_t done = 0;
+            prepare(batch, conn, resp, count);
+            enum conn_answer answer = execute(batch, conn, resp, count, &done);
+            const struct command *last = batch->calls[done - 1].command;
+            client_did(conn_client(conn), last != NULL ? last->name : NULL, done);
+            if (answer != CONN_MORE) {
+                strobe_resp_parser_reset(&resp->parser);
+                *used = batch->ends[done - 1];
+                return answer;
+            }
+        }
+    } while (result == STROBE_PARSE_DONE);
+    *used = at;
+    if (result == STROBE_PARSE_BAD) return give_up(conn, resp);
+    conn_want(conn, strobe_resp_parser_want(&resp->parser));
+    return CONN_MORE;
+}
+
+/* ---- the rest of the door ------------------------------------------------------------------- */
+
+static enum conn_half resp_half(const struct conn *conn, const void *state) {
+    const struct resp_conn *resp = state;
+
+    (void)conn;
+    if (strobe_resp_parser_idle(&resp->parser)) return CONN_HALF_NONE;
+    return resp->parser.left > 0 ? CONN_HALF_BODY : CONN_HALF_HEAD;
+}
+
+static void resp_refuse(struct conn *conn, void *state, enum conn_reason reason) {
+    struct resp_conn *resp = state;
+
+    (void)conn;
+    if (reason == CONN_REASON_MAX_CLIENTS) {
+        strobe_reply_error(&resp->reply, "ERR", "max number of clients reached");
+    } else {
+        strobe_reply_error(&resp->reply, "ERR", "request timed out: its rest did not come within request-timeout");
+    }
+}
+
+static size_t resp_memory(const void *state) {
+    const struct resp_conn *resp = state;
+
+    return strobe_resp_parser_memory(&resp->parser);
+}
+
+#define RESP_DOOR(text, counted)                                                                                       \
+    {                                                                                                                  \
+        .name = text, .metric = counted, .state_size = sizeof(struct resp_conn), .open = resp_open,                    \
+        .close = resp_close, .input = resp_input, .half = resp_half, .refuse = resp_refuse, .memory = resp_memory      \
+    }
+
+const struct door resp_door = RESP_DOOR("resp", METRICS_DOOR_RESP);
+const struct door resp_unix_door = RESP_DOOR("unix", METRICS_DOOR_UNIX);

@@ -1,0 +1,383 @@
+/* server.c - puts the process together, runs it, and takes it apart again.
+ *
+ *     config -> log -> map -> services -> scans -> workers -> listeners -> "ready"      (and back in the other order)
+ *
+ * The calling thread runs worker 0, which has the listeners, the signals and the upkeep; each other worker has a thread.
+ * The stop (SIGTERM, SIGINT): listeners close, every worker answers what has arrived and ends its loop, the threads are joined.
+ * From the first signal on the system's default is back in force, so a second one ends the process at once.
+ * SIGHUP: the log is opened again; options that reload and changed take effect, others are named in the log.
+ * On failure to start: one line in the log that says why, and exit status 1.
+ */
+#include "server/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "map/map.h"
+#include "server/clients.h"
+#include "server/command.h"
+#include "server/http_door.h"
+#include "server/listener.h"
+#include "server/log.h"
+#include "server/memory.h"
+#include "server/metrics.h"
+#include "server/resp_door.h"
+#include "server/scans.h"
+#include "server/services.h"
+#include "server/upkeep.h"
+#include "server/worker.h"
+
+enum {
+    LISTENERS_MAX = 2 * 16 + 1, /* both ports on each address, and the Unix socket */
+    SIGNALS = 3,
+    SCANS_SPARE = 64,           /* snapshots beside those of scans: KEYS, streams */
+    DESCRIPTORS_SPARE = 192     /* beside those of clients: loops, listeners, log, refusals */
+};
+
+struct server {
+    struct log log;
+    struct strobe_map *map;
+    struct command_table *commands;
+    struct clients *clients;
+    struct metrics *metrics;
+    struct scans *scans;
+    struct services *services;
+    struct worker **workers;
+    unsigned threads, running; /* RUNNING: of those on their own threads */
+    struct listener *listeners[LISTENERS_MAX];
+    size_t listener_count;
+    struct upkeep *upkeep;
+    uv_signal_t signals[SIGNALS];
+    bool has_signals;
+    bool stopping;
+    int argc;
+    char *const *argv;
+};
+
+static const struct config *config_of(const struct server *server) {
+    return services_config(server->services);
+}
+
+/* Tells systemd, if it started us with Type=notify. */
+static void notify(const char *message) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un place = {.sun_family = AF_UNIX};
+
+    if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof place.sun_path) return;
+    memcpy(place.sun_path, path, strlen(path));
+    if (path[0] == '@') place.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&place,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
+    close(fd);
+}
+
+/* Room for max-clients descriptors, or a warning that says how many there will be. */
+static void raise_descriptors(struct log *log, uint64_t max_clients) {
+    rlim_t wanted = (rlim_t)max_clients + DESCRIPTORS_SPARE;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    struct rlimit raised = {wanted, limit.rlim_max > wanted ? limit.rlim_max : wanted};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
+    raised = (struct rlimit){limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0) raised.rlim_cur = limit.rlim_cur;
+    if (raised.rlim_cur >= wanted) return;
+    log_warn(log, "server", "the limit on open files allows fewer connections than max-clients; raise ulimit -n "
+             "max-clients=%llu possible=%llu limit=%llu",
+             (unsigned long long)max_clients,
+             raised.rlim_cur > DESCRIPTORS_SPARE ? (unsigned long long)raised.rlim_cur - DESCRIPTORS_SPARE : 0ULL,
+             (unsigned long long)raised.rlim_cur);
+}
+
+/* ---- stop and reload ------------------------------------------------------------------------ */
+
+static void close_signals(struct server *server) {
+    if (!server->has_signals) return;
+    for (size_t i = 0; i < SIGNALS; i++) uv_close((uv_handle_t *)&server->signals[i], NULL);
+    server->has_signals = false;
+    signal(SIGHUP, SIG_IGN);
+}
+
+static void stop(void *context) {
+    struct server *server = context;
+
+    if (server->stopping) return;
+    server->stopping = true;
+    log_info(&server->log, "server", "stopping connections=%zu", clients_count(server->clients));
+    notify("STOPPING=1");
+    for (size_t i = 0; i < server->listener_count; i++) listener_close(server->listeners[i]);
+    server->listener_count = 0;
+    upkeep_stop(server->upkeep);
+    server->upkeep = NULL;
+    close_signals(server);
+    for (unsigned i = 0; i < server->threads; i++) worker_stop(server->workers[i]);
+    services_close(server->services);
+}
+
+/* Compares option INDEX of FRESH with that in force. Results: is it changed, and may it? One that may not is put back. */
+static bool take_option(struct server *server, struct config *fresh, size_t index) {
+    char before[CONFIG_VALUE_TEXT], after[CONFIG_VALUE_TEXT];
+
+    config_option_text(config_of(server), index, before);
+    config_option_text(fresh, index, after);
+    if (strcmp(before, after) == 0) return false;
+    if (config_option_reloads(index)) {
+        log_info(&server->log, "config", "changed %s from=%.200s to=%.200s", config_option_name(index), before, after);
+        return true;
+    }
+    log_warn(&server->log, "config", "a change of %s needs a restart, it stays %.200s instead of %.200s",
+             config_option_name(index), before, after);
+    config_option_keep(fresh, config_of(server), index);
+    return false;
+}
+
+static void reload(struct server *server) {
+    char error[CONFIG_ERROR_TEXT];
+    enum config_action action;
+    struct config *fresh;
+    bool changed = false;
+
+    if (!config_read(server->argc, server->argv, &action, &fresh, error)) {
+        log_error(&server->log, "config", "nothing was changed: %s", error);
+    } else {
+        for (size_t i = 0; i < config_options(); i++) changed |= take_option(server, fresh, i);
+        if (changed) {
+            services_set_config(server->services, fresh);
+        } else {
+            config_free(fresh);
+        }
+    }
+    const struct config *config = config_of(server);
+    if (!log_open(&server->log, config->log_file)) {
+        log_error(&server->log, "config", "cannot open the log file, keeps the old one path=%s error=\"%s\"",
+                  config->log_file, strerror(errno));
+    }
+    log_set_level(&server->log, config->log_level);
+    if (changed) {
+        raise_descriptors(&server->log, config->max_clients);
+        scans_limit(server->scans, 0, config->scan_idle_timeout);
+        for (unsigned i = 0; i < server->threads; i++) worker_reconfigure(server->workers[i]);
+    }
+    log_info(&server->log, "server", "reloaded");
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct server *server = handle->data;
+
+    if (number == SIGHUP) {
+        reload(server);
+    } else {
+        log_info(&server->log, "server", "signal name=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+        stop(server);
+    }
+}
+
+/* ---- building ------------------------------------------------------------------------------- */
+
+static void defer(void *context, void (*work)(void *argument), void *argument) {
+    services_defer(context, work, argument);
+}
+
+static uint64_t wall_ms(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The map, and what handlers find beside it. Takes CONFIG in every case. Results: false without memory. */
+static bool build_services(struct server *server, struct config *config) {
+    struct strobe_map_options options = {
+        .allocator = memory_allocator(),
+        .shards = (unsigned)config->shards,
+        .max_snapshots = (unsigned)config->max_scans + SCANS_SPARE,
+        .snapshot_memory = config->scan_memory,
+    };
+    struct scans_options scans = {.max_scans = (unsigned)config->max_scans,
+                                  .idle_ms = config->scan_idle_timeout,
+                                  .defer = defer};
+
+    server->threads = (unsigned)config->threads;
+    server->workers = calloc(server->threads, sizeof(struct worker *));
+    server->commands = command_table_new();
+    server->clients = clients_new();
+    server->metrics = metrics_new(server->threads, wall_ms());
+    if (server->workers != NULL && server->commands != NULL && server->clients != NULL && server->metrics != NULL &&
+        strobe_map_new(&options, &server->map) == STROBE_OK) {
+        const struct services_parts parts = {.map = server->map,
+                                             .commands = server->commands,
+                                             .clients = server->clients,
+                                             .metrics = server->metrics,
+                                             .log = &server->log,
+                                             .config = config,
+                                             .config_path = config_path(server->argc, server->argv),
+                                             .threads = server->threads,
+                                             .stop = stop,
+                                             .stop_context = server};
+        server->services = services_new(&parts);
+    }
+    if (server->services == NULL) {
+        config_free(config);
+        return false;
+    }
+    scans.defer_context = server->services;
+    server->scans = scans_new(server->map, &scans);
+    if (server->scans == NULL) return false;
+    services_set_scans(server->services, server->scans);
+    return true;
+}
+
+static bool build_workers(struct server *server) {
+    for (unsigned i = 0; i < server->threads; i++) {
+        const struct worker_options options = {.services = server->services, .index = i};
+        server->workers[i] = worker_new(&options);
+        if (server->workers[i] == NULL) return false;
+        services_set_worker(server->services, i, server->workers[i]);
+    }
+    return services_open(server->services) == 0;
+}
+
+/* Keeps LISTENER, or logs ERROR when it is NULL. */
+static bool keep_listener(struct server *server, struct listener *listener, const char *error) {
+    if (listener == NULL) {
+        log_error(&server->log, "listener", "%s", error);
+        return false;
+    }
+    server->listeners[server->listener_count++] = listener;
+    return true;
+}
+
+/* Listens for DOOR on all addresses. With port auto all get the port that the first got. */
+static bool listen_all(struct server *server, const struct door *door, uint32_t port) {
+    const struct config_list *bind = &config_of(server)->bind;
+    char error[LISTENER_ERROR_TEXT];
+
+    for (size_t i = 0; i < bind->count && port != 0; i++) {
+        struct listener *listener = listener_open_tcp(server->services, door, bind->items[i], port, error);
+        if (!keep_listener(server, listener, error)) return false;
+        port = listener_port(listener);
+    }
+    return true;
+}
+
+static bool build_listeners(struct server *server) {
+    const struct config *config = config_of(server);
+    char error[LISTENER_ERROR_TEXT];
+
+    if (!listen_all(server, &resp_door, config->port) || !listen_all(server, &http_door, config->http_port)) return false;
+    if (config->unix_socket != NULL &&
+        !keep_listener(server,
+                       listener_open_unix(server->services, &resp_unix_door, config->unix_socket,
+                                          config->unix_socket_mode, error),
+                       error)) {
+        return false;
+    }
+    for (size_t i = 0; i < server->listener_count; i++) {
+        int failed = listener_start(server->listeners[i]);
+        if (failed != 0) {
+            log_error(&server->log, "listener", "cannot accept: %s", uv_strerror(failed));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool build_signals(struct server *server) {
+    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    uv_loop_t *loop = worker_loop(server->workers[0]);
+
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (uv_signal_init(loop, &server->signals[i]) != 0) return false; /* can only be the first: no pipe */
+        server->signals[i].data = server;
+        server->has_signals = true;
+    }
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (uv_signal_start(&server->signals[i], on_signal, numbers[i]) != 0) return false;
+    }
+    return true;
+}
+
+static bool start_threads(struct server *server) {
+    for (unsigned i = 1; i < server->threads; i++) {
+        if (!worker_start(server->workers[i])) {
+            log_error(&server->log, "server", "cannot start a thread; lower threads or raise the limit threads=%u started=%u",
+                      server->threads, i);
+            return false;
+        }
+        server->running = i;
+    }
+    return true;
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void join_threads(struct server *server) {
+    for (unsigned i = 1; i <= server->running; i++) worker_join(server->workers[i]);
+}
+
+/* Takes apart whatever was put together. */
+static void tear_down(struct server *server) {
+    for (unsigned i = 0; server->workers != NULL && i < server->threads; i++) worker_free(server->workers[i]);
+    free(server->workers);
+    scans_free(server->scans);
+    services_free(server->services);
+    if (server->map != NULL) strobe_map_free(server->map);
+    metrics_free(server->metrics);
+    clients_free(server->clients);
+    command_table_free(server->commands);
+    log_fini(&server->log);
+}
+
+static bool build(struct server *server, struct config *config) {
+    if (!build_services(server, config)) {
+        log_error(&server->log, "server", "no memory to start");
+        return false;
+    }
+    raise_descriptors(&server->log, config_of(server)->max_clients);
+    if (!build_workers(server) || !build_signals(server)) {
+        log_error(&server->log, "server", "cannot make the event loops; are there enough descriptors?");
+        return false;
+    }
+    server->upkeep = upkeep_start(server->services);
+    return server->upkeep != NULL && build_listeners(server) && start_threads(server);
+}
+
+int server_run(struct config *config, int argc, char *const *argv) {
+    struct server server = {.argc = argc, .argv = argv};
+    int status = 1;
+
+    signal(SIGPIPE, SIG_IGN);
+    memory_init();
+    http_door_setup();
+    log_init(&server.log, config->log_level);
+    if (!log_open(&server.log, config->log_file)) {
+        log_error(&server.log, "server", "cannot open the log file path=%s error=\"%s\"", config->log_file, strerror(errno));
+        config_free(config);
+    } else if (build(&server, config)) {
+        log_info(&server.log, "server", "ready version=%s pid=%d threads=%u shards=%llu malloc=%s", services_version(),
+                 (int)getpid(), server.threads, (unsigned long long)config_of(&server)->shards, memory_allocator_name());
+        notify("READY=1");
+        worker_run(server.workers[0]);
+        join_threads(&server);
+        log_info(&server.log, "server", "stopped");
+        status = 0;
+    } else if (server.services != NULL && server.threads > 0 && server.workers[server.threads - 1] != NULL) {
+        stop(&server);
+        worker_run(server.workers[0]);
+        join_threads(&server);
+    }
+    tear_down(&server);
+    return status;
+}

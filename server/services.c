@@ -1,0 +1,256 @@
+/* services.c - the pointers that handlers share, the configuration as of now, and work put off to the thread pool.
+ *
+ * Deferred work may come from any thread, but uv_queue_work belongs to a loop's own thread. So it is put on a locked list, and
+ * worker 0 gives it to the pool:
+ *
+ *     services_defer -> list -> wake (uv_async on worker 0) -> uv_queue_work -> run
+ *
+ * Always: what was deferred runs exactly once. Without memory, and after services_close, it runs on the caller's thread.
+ * A configuration that was replaced stays in a list until the end: others may still be reading it, and SIGHUP is rare.
+ */
+#include "server/services.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "server/worker.h"
+
+struct deferred {
+    uv_work_t work;
+    struct deferred *next;
+    void (*run)(void *argument);
+    void *argument;
+};
+
+struct retired {
+    struct retired *next;
+    struct config *config;
+};
+
+struct services {
+    struct services_parts parts;
+    struct scans *scans;
+    struct worker **workers;
+    _Atomic(const struct config *) config; /* acquire on reading pairs with the release of set_config: its fields are seen */
+    struct retired *configs;               /* owned: all there were, the newest first; worker 0's */
+    char config_path[PATH_MAX];
+    char executable[PATH_MAX];
+    _Atomic size_t buffers; /* relaxed: a sum that is compared with a limit */
+    uv_async_t wake;
+    uv_mutex_t lock;           /* of the three below */
+    struct deferred *waiting;
+    bool is_open;
+    bool stop_asked;
+};
+
+struct strobe_map *services_map(const struct services *services) {
+    return services->parts.map;
+}
+
+struct scans *services_scans(const struct services *services) {
+    return services->scans;
+}
+
+const struct command_table *services_commands(const struct services *services) {
+    return services->parts.commands;
+}
+
+struct clients *services_clients(const struct services *services) {
+    return services->parts.clients;
+}
+
+struct metrics *services_metrics(const struct services *services) {
+    return services->parts.metrics;
+}
+
+struct log *services_log(const struct services *services) {
+    return services->parts.log;
+}
+
+unsigned services_threads(const struct services *services) {
+    return services->parts.threads;
+}
+
+struct worker *services_worker(const struct services *services, unsigned index) {
+    return services->workers[index];
+}
+
+const char *services_version(void) {
+    return STROBE_VERSION;
+}
+
+const char *services_config_path(const struct services *services) {
+    return services->config_path;
+}
+
+const char *services_executable(const struct services *services) {
+    return services->executable;
+}
+
+const struct config *services_config(const struct services *services) {
+    return atomic_load_explicit(&services->config, memory_order_acquire);
+}
+
+size_t services_buffers_add(struct services *services, ptrdiff_t delta) {
+    return atomic_fetch_add_explicit(&services->buffers, (size_t)delta, memory_order_relaxed) + (size_t)delta;
+}
+
+size_t services_buffers(const struct services *services) {
+    return atomic_load_explicit(&services->buffers, memory_order_relaxed);
+}
+
+/* ---- deferred work -------------------------------------------------------------------------- */
+
+static void run_work(uv_work_t *work) {
+    struct deferred *deferred = work->data;
+    deferred->run(deferred->argument);
+}
+
+static void after_work(uv_work_t *work, int status) {
+    (void)status;
+    free(work->data);
+}
+
+/* On worker 0's thread: hands the list to the pool. */
+static void queue_all(struct services *services, struct deferred *deferred) {
+    while (deferred != NULL) {
+        struct deferred *next = deferred->next;
+        deferred->work.data = deferred;
+        if (uv_queue_work(services->wake.loop, &deferred->work, run_work, after_work) != 0) {
+            deferred->run(deferred->argument);
+            free(deferred);
+        }
+        deferred = next;
+    }
+}
+
+static void on_wake(uv_async_t *handle) {
+    struct services *services = handle->data;
+
+    uv_mutex_lock(&services->lock);
+    struct deferred *waiting = services->waiting;
+    bool is_stop = services->stop_asked;
+    services->waiting = NULL;
+    services->stop_asked = false;
+    uv_mutex_unlock(&services->lock);
+    queue_all(services, waiting);
+    if (is_stop) services->parts.stop(services->parts.stop_context);
+}
+
+void services_defer(struct services *services, void (*run)(void *argument), void *argument) {
+    struct deferred *deferred = malloc(sizeof *deferred);
+    bool is_open = false;
+
+    if (deferred != NULL) {
+        deferred->run = run;
+        deferred->argument = argument;
+        uv_mutex_lock(&services->lock);
+        is_open = services->is_open;
+        if (is_open) {
+            deferred->next = services->waiting;
+            services->waiting = deferred;
+            uv_async_send(&services->wake); /* under the lock: the handle is closed under it */
+        }
+        uv_mutex_unlock(&services->lock);
+    }
+    if (is_open) return;
+    free(deferred);
+    run(argument);
+}
+
+void services_stop(struct services *services) {
+    uv_mutex_lock(&services->lock);
+    services->stop_asked = services->is_open;
+    if (services->is_open) uv_async_send(&services->wake);
+    uv_mutex_unlock(&services->lock);
+}
+
+int services_open(struct services *services) {
+    int error = uv_async_init(worker_loop(services->workers[0]), &services->wake, on_wake);
+
+    if (error != 0) return error;
+    services->wake.data = services;
+    services->is_open = true;
+    return 0;
+}
+
+void services_close(struct services *services) {
+    uv_mutex_lock(&services->lock);
+    bool was_open = services->is_open;
+    struct deferred *waiting = services->waiting;
+    services->is_open = false;
+    services->waiting = NULL;
+    if (was_open) uv_close((uv_handle_t *)&services->wake, NULL);
+    uv_mutex_unlock(&services->lock);
+    queue_all(services, waiting);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static bool retire(struct services *services, struct config *config) {
+    struct retired *retired = malloc(sizeof *retired);
+
+    if (retired == NULL) return false;
+    retired->config = config;
+    retired->next = services->configs;
+    services->configs = retired;
+    return true;
+}
+
+void services_set_config(struct services *services, struct config *config) {
+    if (!retire(services, config)) {
+        config_free(config); /* the old one stays in force */
+        return;
+    }
+    atomic_store_explicit(&services->config, config, memory_order_release);
+}
+
+void services_set_scans(struct services *services, struct scans *scans) {
+    services->scans = scans;
+}
+
+void services_set_worker(struct services *services, unsigned index, struct worker *worker) {
+    services->workers[index] = worker;
+}
+
+struct services *services_new(const struct services_parts *parts) {
+    struct services *services = calloc(1, sizeof *services);
+
+    if (services == NULL) return NULL;
+    services->parts = *parts;
+    services->workers = calloc(parts->threads, sizeof(struct worker *));
+    if (services->workers == NULL || uv_mutex_init(&services->lock) != 0) goto failed;
+    if (!retire(services, parts->config)) {
+        uv_mutex_destroy(&services->lock);
+        goto failed;
+    }
+    atomic_init(&services->config, parts->config);
+    if (parts->config_path != NULL && realpath(parts->config_path, services->config_path) == NULL) {
+        services->config_path[0] = '\0';
+    }
+    ssize_t len = readlink("/proc/self/exe", services->executable, sizeof services->executable - 1);
+    services->executable[len > 0 ? len : 0] = '\0';
+    return services;
+
+failed:
+    free(services->workers);
+    free(services);
+    return NULL;
+}
+
+void services_free(struct services *services) {
+    if (services == NULL) return;
+    while (services->configs != NULL) {
+        struct retired *retired = services->configs;
+        services->configs = retired->next;
+        config_free(retired->config);
+        free(retired);
+    }
+    uv_mutex_destroy(&services->lock);
+    free(services->workers);
+    free(services);
+}

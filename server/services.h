@@ -1,0 +1,86 @@
+#ifndef STROBE_SERVER_SERVICES_H
+#define STROBE_SERVER_SERVICES_H
+
+/* services.h - what a handler may use besides the map: a handful of pointers to opaque things, and long work.
+ *
+ * Made by server.c before the first worker runs, the same until after the last one ended. What changes while the server
+ * runs (the configuration, the sum of buffers) is behind a function. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/config.h"
+
+struct clients;
+struct command_table;
+struct log;
+struct metrics;
+struct scans;
+struct services;
+struct strobe_map;
+struct worker;
+
+/* Any thread; all borrowed until the end of the process. */
+struct strobe_map *services_map(const struct services *services);
+struct scans *services_scans(const struct services *services);
+const struct command_table *services_commands(const struct services *services);
+struct clients *services_clients(const struct services *services);
+struct metrics *services_metrics(const struct services *services);
+struct log *services_log(const struct services *services);
+unsigned services_threads(const struct services *services);
+struct worker *services_worker(const struct services *services, unsigned index);
+const char *services_version(void);                                  /* "0.1.0" */
+const char *services_config_path(const struct services *services);   /* absolute, "" without --config */
+const char *services_executable(const struct services *services);    /* absolute */
+
+/* The configuration as of now; one that SIGHUP replaced stays valid until the end of the process. Any thread. */
+const struct config *services_config(const struct services *services);
+
+/* Runs RUN(ARGUMENT) on libuv's thread pool, for work that may take long and waits for nobody (closing a snapshot,
+ * freeing a flushed map). ARGUMENT is taken. Always runs it, once: during the stop, or without memory, on the calling
+ * or the stopping thread. Any thread. */
+void services_defer(struct services *services, void (*run)(void *argument), void *argument);
+
+/* Bytes in buffers of all connections, changed by DELTA; returns the new sum. Any thread. */
+size_t services_buffers_add(struct services *services, ptrdiff_t delta);
+size_t services_buffers(const struct services *services);
+
+/* Begins the orderly stop, as SIGTERM does. Any thread. */
+void services_stop(struct services *services);
+
+/* ---- for server.c --------------------------------------------------------------------------- */
+
+/* What services are made of; all borrowed for their life, but CONFIG, which is taken. */
+struct services_parts {
+    struct strobe_map *map;
+    const struct command_table *commands;
+    struct clients *clients;
+    struct metrics *metrics;
+    struct log *log;
+    struct config *config;
+    const char *config_path; /* as it was given, or NULL */
+    unsigned threads;
+    void (*stop)(void *context); /* called on worker 0's thread when services_stop was */
+    void *stop_context;
+};
+
+/* Owned by the caller; NULL without memory, and then CONFIG was not taken. */
+struct services *services_new(const struct services_parts *parts);
+
+/* Frees, with all configurations there were. */
+void services_free(struct services *services);
+
+/* What exists only after the services do. */
+void services_set_scans(struct services *services, struct scans *scans);
+void services_set_worker(struct services *services, unsigned index, struct worker *worker);
+
+/* Another configuration (taken) from now on. Worker 0's thread. */
+void services_set_config(struct services *services, struct config *config);
+
+/* Starts and ends taking deferred work on worker 0's loop. After the end it runs where it is deferred. Results: 0, or a uv
+ * error. Worker 0's thread, or before it runs. */
+int services_open(struct services *services);
+void services_close(struct services *services);
+
+#endif

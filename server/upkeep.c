@@ -1,0 +1,83 @@
+/* upkeep.c - one timer on worker 0 for what nobody asks for.
+ *
+ * Expired entries: while there are entries that expire, all segments of the map are swept once a second, a tenth of them
+ * every ROUND_MS, in slices of SLICE_US with a pause of at least PAUSE_MS behind each, so that worker 0's connections wait no longer
+ * than a slice, and the sweep never takes more than a third of the loop.
+ * Snapshots: what the limit closed is given back, idle scans are closed.
+ * When there is nothing of all this the timer comes once a second and looks at some counters.
+ */
+#include "server/upkeep.h"
+
+#include <stdlib.h>
+#include <uv.h>
+
+#include "map/map.h"
+#include "server/scans.h"
+#include "server/services.h"
+#include "server/worker.h"
+
+enum { ROUND_MS = 100, IDLE_MS = 1000, PAUSE_MS = 1, SLICE_US = 500, SEGMENTS = 16 };
+
+struct upkeep {
+    struct services *services;
+    uv_timer_t timer;
+    uint64_t place; /* of the sweep in the map */
+    uint64_t left;  /* segments still to sweep in this round */
+    uint64_t reaped_at;
+};
+
+/* Sweeps for SLICE_US, or what is left of the round. */
+static void sweep(struct upkeep *upkeep) {
+    struct strobe_map *map = services_map(upkeep->services);
+    uint64_t end = uv_hrtime() + SLICE_US * UINT64_C(1000);
+
+    strobe_map_tick(map);
+    while (upkeep->left > 0 && uv_hrtime() < end) {
+        unsigned count = upkeep->left < SEGMENTS ? (unsigned)upkeep->left : SEGMENTS;
+        strobe_sweep(map, &upkeep->place, count);
+        upkeep->left -= count;
+    }
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct upkeep *upkeep = timer->data;
+    struct scans *scans = services_scans(upkeep->services);
+    struct strobe_stats stats;
+    uint64_t now = uv_now(timer->loop);
+    uint64_t next = IDLE_MS;
+
+    if (upkeep->left == 0) {
+        strobe_map_stats(services_map(upkeep->services), &stats);
+        if (stats.expiring > 0) upkeep->left = stats.segments / (IDLE_MS / ROUND_MS) + 1;
+        if (stats.snapshots > 0) strobe_map_maintain(services_map(upkeep->services));
+        if (stats.expiring > 0 || stats.snapshots > 0) next = ROUND_MS;
+    }
+    if (scans_open(scans) > 0 && now - upkeep->reaped_at >= IDLE_MS) {
+        upkeep->reaped_at = now;
+        scans_reap(scans);
+    }
+    if (upkeep->left > 0) {
+        sweep(upkeep);
+        next = upkeep->left > 0 ? PAUSE_MS : ROUND_MS;
+    }
+    uv_timer_start(timer, on_timer, next, 0);
+}
+
+struct upkeep *upkeep_start(struct services *services) {
+    struct upkeep *upkeep = calloc(1, sizeof *upkeep);
+
+    if (upkeep == NULL) return NULL;
+    upkeep->services = services;
+    uv_timer_init(worker_loop(services_worker(services, 0)), &upkeep->timer);
+    upkeep->timer.data = upkeep;
+    uv_timer_start(&upkeep->timer, on_timer, IDLE_MS, 0);
+    return upkeep;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+void upkeep_stop(struct upkeep *upkeep) {
+    if (upkeep != NULL) uv_close((uv_handle_t *)&upkeep->timer, on_closed);
+}

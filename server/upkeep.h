@@ -1,0 +1,16 @@
+#ifndef STROBE_SERVER_UPKEEP_H
+#define STROBE_SERVER_UPKEEP_H
+
+/* upkeep.h - what has to be done now and then: taking back expired entries and the memory of closed snapshots, closing
+ * idle scans. On worker 0's loop. */
+
+struct services;
+struct upkeep;
+
+/* Starts. Owned by the caller; NULL without memory. */
+struct upkeep *upkeep_start(struct services *services);
+
+/* Stops; the memory goes when the loop has let go. */
+void upkeep_stop(struct upkeep *upkeep);
+
+#endif

@@ -1,0 +1,206 @@
+/* test_copies.c - which copy shows a snapshot a place, and who frees an entry that copies name. No locks: the copies
+ * are not in a map. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "map/copies.h"
+#include "map/entry.h"
+#include "tests/map/map_world.h"
+
+struct bench {
+    struct map_world w;
+    struct copies copies;
+    struct segment *segment;
+    struct strobe_key key;
+    struct strobe_entry *entry;
+};
+
+/* A segment of prefix 0 with one entry of version 10. */
+LOCK_UNCHECKED static void bench_open(struct bench *b)
+{
+    memset(b, 0, sizeof *b);
+    map_world_open(&b->w, 1);
+    b->segment = segment_new(&b->w.memory.allocator, 0, 0, 1);
+    b->key = (struct strobe_key){"k", UINT64_C(0x123456789abcdef0), 1};
+    b->entry = map_world_entry(&b->w, &b->key, "v", 0);
+    entry_set_version(b->entry, 10);
+    segment_insert(b->segment, b->key.hash, b->entry, 0);
+}
+
+LOCK_UNCHECKED static struct copy *freeze(struct bench *b, uint64_t mark, uint64_t version)
+{
+    struct copy *copy = copies_add(&b->copies, &b->w.memory.allocator, b->segment, mark, version, 1);
+
+    assert_non_null(copy);
+    b->segment->mark = mark;
+    return copy;
+}
+
+LOCK_UNCHECKED static struct copy *shown(struct bench *b, uint64_t hash, uint64_t s)
+{
+    return copies_find(&b->copies, hash, s);
+}
+
+static uint64_t hash_of(const void *context, const struct strobe_entry *entry)
+{
+    const struct bench *b = context;
+
+    assert_ptr_equal(entry, b->entry);
+    return b->key.hash;
+}
+
+LOCK_UNCHECKED static void drop(struct bench *b, struct copy *copy)
+{
+    copies_remove(&b->copies, copy, hash_of, b);
+    (void)copy_free(&b->w.memory.allocator, copy);
+}
+
+LOCK_UNCHECKED static void bench_close(struct bench *b)
+{
+    copies_fini(&b->copies, &b->w.memory.allocator);
+    segment_free(&b->w.memory.allocator, b->segment);
+    map_world_close(&b->w);
+}
+
+static void test_a_copy_shows_the_snapshots_of_its_interval(void **state)
+{
+    struct bench b;
+    struct copy *first, *second;
+
+    (void)state;
+    bench_open(&b);
+    assert_null(shown(&b, b.key.hash, 1));
+    first = freeze(&b, 5, 10);
+    second = freeze(&b, 9, 12);
+    for (uint64_t s = 1; s <= 5; s++)
+        assert_ptr_equal(shown(&b, b.key.hash, s), first);
+    for (uint64_t s = 6; s <= 9; s++)
+        assert_ptr_equal(shown(&b, b.key.hash, s), second);
+    assert_null(shown(&b, b.key.hash, 10));
+    assert_null(shown(&b, UINT64_C(1) << 63, 5)); /* the other half */
+    drop(&b, first);
+    assert_null(shown(&b, b.key.hash, 5));
+    assert_ptr_equal(shown(&b, b.key.hash, 6), second);
+    drop(&b, second);
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_copies_of_every_depth_are_found(void **state)
+{
+    struct bench b;
+    struct copy *copies[40];
+
+    (void)state;
+    bench_open(&b);
+    for (unsigned bits = 1; bits <= 34; bits++) { /* as if it had split after each freezing */
+        b.segment->bits = (uint8_t)bits;
+        b.segment->prefix = range_prefix(b.key.hash, bits);
+        copies[bits] = freeze(&b, bits * 10, 10);
+    }
+    for (unsigned bits = 1; bits <= 34; bits++) {
+        assert_ptr_equal(shown(&b, b.key.hash, bits * 10), copies[bits]);
+        assert_ptr_equal(shown(&b, b.key.hash, bits * 10 - 9), copies[bits]);
+        assert_null(shown(&b, b.key.hash ^ UINT64_C(1) << (64 - bits), bits * 10));
+    }
+    for (unsigned bits = 1; bits <= 34; bits++)
+        drop(&b, copies[bits]);
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_a_removed_entry_goes_to_the_newest_copy_that_names_it(void **state)
+{
+    struct bench b;
+    struct copy *before, *older, *newer;
+    size_t live;
+
+    (void)state;
+    bench_open(&b);
+    before = freeze(&b, 3, 9); /* made when the counter was at 9: it cannot name version 10 */
+    older = freeze(&b, 5, 10);
+    newer = freeze(&b, 9, 12);
+    live = b.w.memory.live;
+    assert_true(copies_own(&b.copies, b.key.hash, b.entry));
+    assert_int_equal(newer->owned_bytes, strobe_entry_memory(b.entry));
+    assert_int_equal(older->owned_bytes, 0);
+    drop(&b, newer); /* passes it on */
+    assert_int_equal(b.w.memory.live, live - 2);
+    assert_int_equal(older->owned_bytes, strobe_entry_memory(b.entry));
+    drop(&b, older); /* and here it dies */
+    assert_int_equal(b.w.memory.live, live - 5);
+    assert_int_equal(before->owned_bytes, 0);
+    drop(&b, before);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_an_older_copy_that_goes_first_takes_nothing_along(void **state)
+{
+    struct bench b;
+    struct copy *older, *newer;
+    size_t live;
+
+    (void)state;
+    bench_open(&b);
+    older = freeze(&b, 5, 10);
+    newer = freeze(&b, 9, 12);
+    assert_true(copies_own(&b.copies, b.key.hash, b.entry));
+    live = b.w.memory.live;
+    drop(&b, older);
+    assert_int_equal(b.w.memory.live, live - 2);
+    assert_int_equal(newer->owned_bytes, strobe_entry_memory(b.entry));
+    drop(&b, newer);
+    assert_int_equal(b.w.memory.live, live - 5);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_an_entry_that_no_copy_names_stays_the_callers(void **state)
+{
+    struct bench b;
+    struct copy *copy;
+
+    (void)state;
+    bench_open(&b);
+    assert_false(copies_own(&b.copies, b.key.hash, b.entry));
+    copy = freeze(&b, 5, 9);
+    assert_false(copies_own(&b.copies, b.key.hash, b.entry));
+    strobe_entry_free(b.w.map, b.entry);
+    drop(&b, copy);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_many_copies_are_all_found_again(void **state)
+{
+    struct bench b;
+    struct copy *copies[1000];
+
+    (void)state;
+    bench_open(&b);
+    for (unsigned i = 0; i < 1000; i++)
+        copies[i] = freeze(&b, 10 * i + 10, 10);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_ptr_equal(shown(&b, b.key.hash, 10 * i + 3), copies[i]);
+    for (unsigned i = 0; i < 1000; i++)
+        drop(&b, copies[(i * 7) % 1000]);
+    assert_null(shown(&b, b.key.hash, 3));
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_copy_shows_the_snapshots_of_its_interval),
+        cmocka_unit_test(test_copies_of_every_depth_are_found),
+        cmocka_unit_test(test_a_removed_entry_goes_to_the_newest_copy_that_names_it),
+        cmocka_unit_test(test_an_older_copy_that_goes_first_takes_nothing_along),
+        cmocka_unit_test(test_an_entry_that_no_copy_names_stays_the_callers),
+        cmocka_unit_test(test_many_copies_are_all_found_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,149 @@
+"""http_client.py - an HTTP client that sends what it is told, byte for byte, and reads replies strictly.
+
+Not a module of Python's own, because those mend what they send and forgive what they read."""
+import socket
+import subprocess
+import unittest
+
+import strobe_test
+
+HOST = b"Host: localhost\r\n"
+
+
+def get(path, *lines):
+    return b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
+
+
+def put(path, body, *lines, method=b"PUT"):
+    length = b"Content-Length: %d" % len(body)
+    head = method + b" " + path + b" HTTP/1.1\r\n" + HOST + b"".join(line + b"\r\n" for line in (length, *lines))
+    return head + b"\r\n" + body
+
+
+class Reply:
+    def __init__(self, status, headers, body=b""):
+        self.status, self.headers, self.body = status, headers, body
+
+    def __repr__(self):
+        return f"Reply({self.status}, {self.headers}, {self.body[:200]!r})"
+
+
+class Client:
+    def __init__(self, port, receive_buffer=None):
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(20)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.held = b""
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, data, step=None):
+        """All of DATA, in pieces of STEP bytes; a server that has closed meanwhile is no error."""
+        try:
+            for i in range(0, len(data), step or len(data) or 1):
+                self.socket.sendall(data[i:i + (step or len(data))])
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def more(self):
+        data = self.socket.recv(1 << 18)
+        if not data:
+            raise EOFError(self.held)
+        self.held += data
+
+    def line(self):
+        while b"\r\n" not in self.held:
+            self.more()
+        line, self.held = self.held.split(b"\r\n", 1)
+        return line
+
+    def exactly(self, size):
+        pieces = [self.held]
+        got = len(self.held)
+        while got < size:
+            data = self.socket.recv(1 << 18)
+            if not data:
+                raise EOFError(b"".join(pieces)[-200:])
+            pieces.append(data)
+            got += len(data)
+        data = b"".join(pieces)
+        self.held = data[size:]
+        return data[:size]
+
+    def rest(self):
+        """What comes until the server closes."""
+        data, self.held = self.held, b""
+        while True:
+            piece = self.socket.recv(1 << 18)
+            if not piece:
+                return data
+            data += piece
+
+    def head(self):
+        version, status, _ = self.line().split(b" ", 2)
+        if version != b"HTTP/1.1":
+            raise ValueError(version)
+        headers = {}
+        while line := self.line():
+            name, value = line.split(b": ", 1)
+            name = name.decode().lower()
+            if name in headers:
+                raise ValueError(f"two {name}")
+            headers[name] = value.decode("latin-1")
+        return Reply(int(status), headers)
+
+    def chunks(self):
+        """The pieces of a chunked body, as they come."""
+        while size := int(self.line(), 16):
+            yield self.exactly(size)
+            if self.exactly(2) != b"\r\n":
+                raise ValueError("a chunk without its end")
+        if self.line() != b"":
+            raise ValueError("trailers")
+
+    def reply(self, is_head=False):
+        reply = self.head()
+        if is_head or reply.status in (204, 304) or reply.status < 200:
+            return reply
+        if reply.headers.get("transfer-encoding") == "chunked":
+            reply.body = b"".join(self.chunks())
+        elif "content-length" in reply.headers:
+            reply.body = self.exactly(int(reply.headers["content-length"]))
+        else:
+            reply.body = self.rest()
+        return reply
+
+
+class HttpCase(unittest.TestCase):
+    """Tests with a server of their own."""
+    options = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = strobe_test.Server(*cls.options)
+        cls.port = cls.server.http_port
+        cls.url = f"http://127.0.0.1:{cls.port}"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def open(self, **options):
+        client = Client(self.port, **options)
+        self.addCleanup(client.close)
+        return client
+
+    def ask(self, data, is_head=False):
+        client = self.open()
+        client.send(data)
+        return client.reply(is_head)
+
+    def curl(self, *arguments, stdin=b""):
+        run = subprocess.run(["curl", "-sS", "--max-time", "20", *arguments], input=stdin, capture_output=True,
+                             check=False)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        return run.stdout
