@@ -56,7 +56,8 @@ void copies_remove(struct copies *copies, struct copy *copy,
                    uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
                    const void *context) STROBE_INSIDE;
 
-/* Frees a copy that was taken out, with what it owns. Needs no lock: nobody else knows it. Returns the bytes given back. */
+/* Frees a copy that was taken out, with what it owns. Needs no lock: nobody else knows it. Returns the bytes given
+ * back. */
 uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) LOCK_UNCHECKED;
 
 /* The bytes of a copy itself. */

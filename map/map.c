@@ -11,6 +11,7 @@
  */
 #include "map/map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -183,8 +184,8 @@ struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size
 
 /* ---- Access ----------------------------------------------------------------------------------- */
 
-/* Asks for the bucket of KEY. Reads the directory without the lock: its memory stays (directory.h), and what it says is not
- * followed but only asked for, so that it may be out of date. */
+/* Asks for the bucket of KEY. Reads the directory without the lock: its memory stays (directory.h), and what it
+ * says is not followed but only asked for, so that it may be out of date. */
 LOCK_UNCHECKED static inline void prefetch_bucket(const struct strobe_map *map, const struct strobe_key *key)
 {
     const struct shard *shard = map_shard(map, key->hash);
@@ -575,7 +576,8 @@ STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map)
 }
 
 /* FRESH becomes the live table, and the live one is left in FRESH. True: snapshots need it, the shard keeps it. */
-STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh, uint64_t instant)
+STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh,
+                                      uint64_t instant)
 {
     table_swap(&shard->live, fresh, instant);
     if (!snapshots_need(&map->snapshots, fresh->born, fresh->until,
@@ -606,8 +608,10 @@ LOCK_UNCHECKED enum strobe_status strobe_flush(struct strobe_map *map, struct st
         shard_enter(&map->shards[i]);
     snapshots_instant(&map->snapshots, &instant, &newest);
     for (uint32_t i = 0; i < map->shard_count; i++) {
-        struct table *next = fresh->next;
+        struct table *next;
 
+        assert(fresh);
+        next = fresh->next;
         if (!flush_shard(map, &map->shards[i], fresh, instant)) {
             fresh->next = bin->tables;
             bin->tables = fresh;

@@ -120,8 +120,8 @@ uint64_t strobe_map_tick(struct strobe_map *map);
 /* ---- One key, copied in and out ------------------------------------------------------------ */
 
 /* Copies the value of KEY into VALUE, which has room for *LEN bytes, and sets *LEN to the value's
- * whole length, also when it was larger than the room (then only the room is filled). Any thread, outside of an access.
- * Results: OK, MISSING. */
+ * whole length, also when it was larger than the room (then only the room is filled). Any thread, outside of an
+ * access. Results: OK, MISSING. */
 enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value,
                               size_t *len) STROBE_OUTSIDE;
 
@@ -165,7 +165,8 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
 /* The value's bytes of an entry that was not put yet. */
 char *strobe_entry_fill(struct strobe_entry *entry);
 
-/* Frees an entry that the caller owns: one never put, or one that strobe_put or strobe_erase gave. NULL is allowed. */
+/* Frees an entry that the caller owns: one never put, or one that strobe_put or strobe_erase gave. NULL is
+ * allowed. */
 void strobe_entry_free(struct strobe_map *map, struct strobe_entry *entry);
 
 /* Reading an entry. The bytes live as long as the entry does: until strobe_leave for one found in an
@@ -177,7 +178,8 @@ uint64_t strobe_entry_version(const struct strobe_entry *entry);
 uint64_t strobe_entry_expiry(const struct strobe_entry *entry); /* 0: never */
 size_t strobe_entry_memory(const struct strobe_entry *entry);   /* bytes it takes, blob included */
 
-/* The blob of an entry whose value has STROBE_BLOB_MIN bytes or more, else NULL. Borrowed like the entry: share it to keep it. */
+/* The blob of an entry whose value has STROBE_BLOB_MIN bytes or more, else NULL. Borrowed like the entry: share it
+ * to keep it. */
 struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry);
 
 /* A blob of LEN bytes, owned by the caller, who fills its bytes before sharing it; NULL without memory. */
@@ -225,7 +227,8 @@ enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_
                               struct strobe_entry **entry) STROBE_INSIDE;
 
 /* Puts COUNT entries, all or none: ENTRIES[i] under KEYS[i]; of equal keys the last wins. On OK the
- * places hold what is to be freed after strobe_leave, as in strobe_put. Results: OK, NO_MEMORY (all stay the caller's). */
+ * places hold what is to be freed after strobe_leave, as in strobe_put. Results: OK, NO_MEMORY (all stay the
+ * caller's). */
 enum strobe_status strobe_put_many(struct strobe_access *access, const struct strobe_key *keys,
                                    struct strobe_entry **entries, size_t count) STROBE_INSIDE;
 
@@ -255,8 +258,8 @@ enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **
 void strobe_garbage_free(struct strobe_garbage *garbage);
 
 /* Takes back the memory of expired entries, at most SEGMENTS segments of the map (each some hundred
- * entries) from *PLACE on, which it moves (start it with 0; it wraps). Returns how many entries it took. One thread at a time
- * for one PLACE. Any thread, outside of an access. */
+ * entries) from *PLACE on, which it moves (start it with 0; it wraps). Returns how many entries it took. One thread
+ * at a time for one PLACE. Any thread, outside of an access. */
 size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) STROBE_OUTSIDE;
 
 /* Shows VISIT one entry chosen at random among those alive, under its lock. RANDOM is any random number.
@@ -310,10 +313,10 @@ enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep,
                                         struct strobe_snapshot **out) STROBE_OUTSIDE;
 
 /* Visits the entries from *POSITION on, in an order of the map's own, until the visitor stops, UNTIL (NULL: the end)
- * is reached, or BUDGET places of the map were looked at (0: no bound; an empty place costs little, so a few thousand is a
- * short while). Moves *POSITION to where to go on. The visitor runs outside of all locks and may use the map, also erase
- * from it; what it sees is not changed by that. One thread at a time for one snapshot; not always the same one.
- * Positions only go forward, but the range behind strobe_snapshot_forget's may be read again.
+ * is reached, or BUDGET places of the map were looked at (0: no bound; an empty place costs little, so a few
+ * thousand is a short while). Moves *POSITION to where to go on. The visitor runs outside of all locks and may use
+ * the map, also erase from it; what it sees is not changed by that. One thread at a time for one snapshot; not
+ * always the same one. Positions only go forward, but the range behind strobe_snapshot_forget's may be read again.
  * Results: OK, NO_MEMORY (*POSITION is where it happened; go on later), CLOSED. */
 enum strobe_status strobe_snapshot_read(struct strobe_snapshot *snapshot, struct strobe_position *position,
                                         const struct strobe_position *until, size_t budget,
@@ -332,8 +335,8 @@ uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot);
  * copied segment. No thread may be reading it. */
 void strobe_snapshot_close(struct strobe_snapshot *snapshot) STROBE_OUTSIDE;
 
-/* Gives back the memory of snapshots that the limit has closed (their owners learn it as CLOSED). Call it now and then,
- * say ten times a second, when options.snapshot_memory is set. Any thread, outside of an access. */
+/* Gives back the memory of snapshots that the limit has closed (their owners learn it as CLOSED). Call it now and
+ * then, say ten times a second, when options.snapshot_memory is set. Any thread, outside of an access. */
 void strobe_map_maintain(struct strobe_map *map) STROBE_OUTSIDE;
 
 #ifdef __cplusplus

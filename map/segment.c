@@ -4,8 +4,8 @@
  *      bucket = | 9 addresses of 6 bytes | 9 tags | passed |
  *
  * An entry's home is the bucket its hash points to. When that is full the entry goes to the next bucket with
- * a free slot, round the end, and every bucket on the way counts it in `passed`; so a search ends at the first bucket that
- * nobody passed. This is linear probing by cache lines: with nine slots to a line it works up to a load
+ * a free slot, round the end, and every bucket on the way counts it in `passed`; so a search ends at the first
+ * bucket that nobody passed. This is linear probing by cache lines: with nine slots to a line it works up to a load
  * of nine tenths and more, with 1.0 to 1.5 lines a look (tests/bench/segment_model prints the figures that chose it).
  *
  * A segment grows in steps (4, 5, 6, 7 KiB: the allocator's own classes) before it splits in two of 4 KiB, so that

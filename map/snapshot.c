@@ -14,13 +14,15 @@
  * nothing in the segment has changed since s.
  *
  * Why a scan is exact. Let W be a command that writes, c the clock value it looks at under its locks, S a snapshot.
- *   c >= S: S was open when W looked (or had closed: then nobody asks), so W froze each segment it changed for S or a newer
+ *   c >= S: S was open when W looked (or had closed: then nobody asks), so W froze each segment it changed for S or
+ *   a newer
  *     one first: W is in no copy that serves S. W is out of S, in all its segments.
  *   c < S: W holds its locks until it is done. The scan of S, and every writer that freezes for S, takes those
  *     locks after S was opened, hence after W: they see all that W did. W is in S, whole.
  * So S divides the commands by c. The clock only grows, and a command that begins after another ended looks at it
  * later: if the second is in S, so is the first. Expiry obeys the same number: W took as alive what expires after
- * c's milliseconds, and S shows what expires after T. A command with several locks looks once, so it is in or out as one.
+ * c's milliseconds, and S shows what expires after T. A command with several locks looks once, so it is in or out
+ * as one.
  *
  * The look (snapshots_instant) needs two numbers that belong together, the clock and the newest open snapshot. The
  * opener announces its number as `pending` before it moves the clock and as `newest` after that; whoever sees
@@ -69,7 +71,8 @@ void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t 
     uint64_t clock, pending, open;
 
     do {
-        /* Acquire, in this order: who sees the clock moved by an opener sees its pending number or, when that is gone, its newest. */
+        /* Acquire, in this order: who sees the clock moved by an opener sees its pending number or, when that is
+         * gone, its newest. */
         clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
         pending = atomic_load_explicit(&snapshots->pending, memory_order_acquire);
         open = atomic_load_explicit(&snapshots->newest, memory_order_acquire);
@@ -130,8 +133,8 @@ SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots)
     }
     if (!victim)
         return false;
-    /* Before it leaves the list, whose release then shows it: a writer who sees the list without it no longer copies for
-     * it, and its reader, who takes the shard's lock after that writer, must know. */
+    /* Before it leaves the list, whose release then shows it: a writer who sees the list without it no longer
+     * copies for it, and its reader, who takes the shard's lock after that writer, must know. */
     atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
     unlist(snapshots, victim);
     snapshots->revoked_count++;

@@ -50,7 +50,8 @@ uint64_t snapshots_tick(struct snapshots *snapshots);
 /* Whether an open snapshot s with AFTER < s <= MARK may still read before END (0: the end of all). */
 bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, uint64_t end) SNAPSHOTS_OUTSIDE;
 
-/* Counts BYTES more (or, as 0 - bytes, less) as held, and closes snapshots when that is too much. Inside shard locks. */
+/* Counts BYTES more (or, as 0 - bytes, less) as held, and closes snapshots when that is too much. Inside shard
+ * locks. */
 void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) SNAPSHOTS_OUTSIDE;
 
 #endif

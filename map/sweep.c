@@ -1,8 +1,9 @@
 /* sweep.c - walks over the live map segment by segment: expired entries are taken back, a random one is found.
  *
  * A place in the walk is a hash prefix, so that splits and merges between two steps do not matter: each step locks
- * one shard, works on the segment that covers the place, and goes on behind it. A segment knows a time before which nothing in
- * it expires, and slots say which entries expire at all, so a step over what needs nothing touches no entry.
+ * one shard, works on the segment that covers the place, and goes on behind it. A segment knows a time before which
+ * nothing in it expires, and slots say which entries expire at all, so a step over what needs nothing touches no
+ * entry.
  *
  * Always: the sweep is a writer like any other: it looks at the clock under the lock and freezes first.
  * On failure: a segment that cannot be frozen for lack of memory is left for the next round.

@@ -16,6 +16,8 @@
  */
 #include "map/table.h"
 
+#include <assert.h>
+
 #include "map/entry.h"
 #include "map/memory.h"
 #include "map/snapshot.h"
@@ -135,6 +137,7 @@ void table_fini(struct table *table, const struct table_world *world)
             free_segment_entries(world, last);
         last = segment;
     }
+    assert(last);
     free_segment_entries(world, last);
     copies_each(&table->copies, free_copy, &copies_world);
     table->copies.count = 0;
@@ -366,6 +369,7 @@ STROBE_INSIDE static bool merge(struct table *table, const struct table_world *w
     if (table_freeze(table, world, one, newest, version) != STROBE_OK ||
         table_freeze(table, world, other, newest, version) != STROBE_OK)
         return false;
+    assert(bits < 64);
     merged = segment_new(world->allocator, 0, range_prefix(one->prefix, bits), bits);
     if (!merged)
         return false;

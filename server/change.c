@@ -3,9 +3,10 @@
  *     enter  look (version v)  leave      make the new entry      enter  still v? put  leave      free the old
  *                                                                        else from the beginning
  *
- * Entries never change, so a changed value is a new entry. Allocating and copying it under the shard's lock would make
- * everybody wait who uses that shard; the version tells whether what was made is still made from the truth.
- * A key that is written all the time could make a slow change start again for ever: after TRIES it is made inside.
+ * Entries never change, so a changed value is a new entry. Allocating and copying it under the shard's
+ * lock would make everybody wait who uses that shard; the version tells whether what was made is still
+ * made from the truth. A key that is written all the time could make a slow change start again for ever:
+ * after TRIES it is made inside.
  * On failure nothing was changed. Not here: conditions and replies (the handlers). */
 #include "server/change.h"
 
@@ -41,10 +42,8 @@ static void keep(struct seen *seen, const struct strobe_entry *entry, uint64_t n
 }
 
 struct strobe_entry_spec seen_spec(const struct seen *seen, const struct strobe_key *key) {
-    return (struct strobe_entry_spec){.key = key,
-                                      .expiry = seen->expiry,
-                                      .type = seen->type_len > 0 ? seen->type : NULL,
-                                      .type_len = seen->type_len};
+    return (struct strobe_entry_spec){
+        .key = key, .expiry = seen->expiry, .type = seen->type_len > 0 ? seen->type : NULL, .type_len = seen->type_len};
 }
 
 void seen_look(struct strobe_map *map, const struct strobe_key *key, struct seen *seen) {

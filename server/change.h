@@ -17,21 +17,24 @@ struct seen {
     char small[STROBE_BLOB_MIN];
 };
 
-/* What the entry after SEEN shall be: its key, expiry and type kept, its value to be filled in by the caller. */
+/* What the entry after SEEN shall be: its key, expiry and type kept, its value to be filled in by the
+ * caller. */
 struct strobe_entry_spec seen_spec(const struct seen *seen, const struct strobe_key *key);
 
-/* Looks KEY up and copies into *SEEN what it is; a large value is shared. Outside of an access. End with seen_fini. */
+/* Looks KEY up and copies into *SEEN what it is; a large value is shared. Outside of an access. End with
+ * seen_fini. */
 void seen_look(struct strobe_map *map, const struct strobe_key *key, struct seen *seen) STROBE_OUTSIDE;
 void seen_fini(struct seen *seen);
 
-/* Makes from SEEN what shall follow it. OK with *ENTRY: put that. OK with NULL: the entry stays as it is. MISSING: the
- * entry goes. Anything else: nothing changes, and change_entry returns it. May be called several times, each time anew. */
+/* Makes from SEEN what shall follow it. OK with *ENTRY: put that. OK with NULL: the entry stays as it is.
+ * MISSING: the entry goes. Anything else: nothing changes, and change_entry returns it. May be called
+ * several times, each time anew. */
 typedef enum strobe_status change_make(void *context, const struct seen *seen, struct strobe_entry **entry);
 
-/* Changes the entry of KEY to what MAKE says. MAKE runs outside of the lock, and again whenever somebody else wrote KEY
- * meanwhile; after some tries it runs inside of it, so that this ends. Outside of an access.
- * Results: OK, MAKE's own, NO_MEMORY (nothing was changed). */
-enum strobe_status change_entry(struct strobe_map *map, const struct strobe_key *key, change_make *make,
-                                void *context) STROBE_OUTSIDE;
+/* Changes the entry of KEY to what MAKE says. MAKE runs outside of the lock, and again whenever somebody
+ * else wrote KEY meanwhile; after some tries it runs inside of it, so that this ends. Outside of an
+ * access. Results: OK, MAKE's own, NO_MEMORY (nothing was changed). */
+enum strobe_status change_entry(struct strobe_map *map, const struct strobe_key *key, change_make *make, void *context)
+    STROBE_OUTSIDE;
 
 #endif

@@ -1,9 +1,9 @@
 /* clients.c - the registry of connections, one for all loops.
  *
- * A doubly linked list in the order of ids: a connection is added at the end when it begins and taken out when it ends, both
- * under one lock that no request takes. Whoever wants to see them walks the list under that lock, so that no client goes away
- * beneath a reader. A client's words are changed under it too; its own thread, the only writer, may read them without.
- * Not here: closing connections, and the text of CLIENT LIST (cmd_connection.c).
+ * A doubly linked list in the order of ids: a connection is added at the end when it begins and taken out when it
+ * ends, both under one lock that no request takes. Whoever wants to see them walks the list under that lock, so
+ * that no client goes away beneath a reader. A client's words are changed under it too; its own thread, the only
+ * writer, may read them without. Not here: closing connections, and the text of CLIENT LIST (cmd_connection.c).
  */
 #include "server/clients.h"
 

@@ -1,11 +1,10 @@
-#ifndef STROBE_SERVER_CLIENTS_H
-#define STROBE_SERVER_CLIENTS_H
-
 /* clients.h - who is connected, over all loops: what CLIENT LIST shows.
  *
  * A struct client is part of its connection. Its own worker writes it; any thread reads it through clients_visit(),
- * under the registry's lock. Words (name, library) change under that lock; figures are relaxed atomics, so that a request
- * costs plain stores. */
+ * under the registry's lock. Words (name, library) change under that lock; figures are relaxed atomics, so that a
+ * request costs plain stores. */
+#ifndef STROBE_SERVER_CLIENTS_H
+#define STROBE_SERVER_CLIENTS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -33,7 +32,8 @@ struct client {
     _Atomic uint64_t active_ms;      /* when it last sent something, wall clock */
     _Atomic uint64_t commands;       /* executed */
     _Atomic uint64_t bytes_in, bytes_out;
-    _Atomic size_t input_memory, input_held, output_memory, output_held; /* bytes; as of the last time it was looked at */
+    /* Bytes, as of the last time it was looked at. */
+    _Atomic size_t input_memory, input_held, output_memory, output_held;
     _Atomic(const char *) command;   /* the last one's name, a literal; NULL: none yet */
     _Atomic unsigned resp;           /* 2 or 3 */
 };
@@ -41,7 +41,8 @@ struct client {
 struct clients *clients_new(void); /* owned by the caller; NULL without memory */
 void clients_free(struct clients *clients);
 
-/* Gives CLIENT the next id and puts it on the list; takes it off. Its worker's thread. CLIENT is borrowed in between. */
+/* Gives CLIENT the next id and puts it on the list; takes it off. Its worker's thread. CLIENT is borrowed in
+ * between. */
 void clients_add(struct clients *clients, struct client *client);
 void clients_remove(struct clients *clients, struct client *client);
 

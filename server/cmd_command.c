@@ -39,22 +39,22 @@ static size_t count_containers(void) {
 
 /* ---- categories ----------------------------------------------------------------------------------------- */
 
-#define CATEGORY_LIST(X)        \
-    X(KEYSPACE, "@keyspace")     \
-    X(READ, "@read")             \
-    X(WRITE, "@write")           \
-    X(STRING, "@string")         \
-    X(ADMIN, "@admin")           \
-    X(FAST, "@fast")             \
-    X(SLOW, "@slow")             \
-    X(DANGEROUS, "@dangerous")   \
+#define CATEGORY_LIST(X)       \
+    X(KEYSPACE, "@keyspace")   \
+    X(READ, "@read")           \
+    X(WRITE, "@write")         \
+    X(STRING, "@string")       \
+    X(ADMIN, "@admin")         \
+    X(FAST, "@fast")           \
+    X(SLOW, "@slow")           \
+    X(DANGEROUS, "@dangerous") \
     X(CONNECTION, "@connection")
 
 enum category {
 #define CATEGORY_ENUM(name, text) CATEGORY_##name,
     CATEGORY_LIST(CATEGORY_ENUM)
 #undef CATEGORY_ENUM
-    CATEGORIES
+        CATEGORIES
 };
 
 static const char *const category_names[] = {
@@ -166,7 +166,7 @@ static void write_key_places(struct strobe_reply *reply, const struct command *c
 /* NULL: no such command. Subcommands have none of their own, so this goes one step deep. */
 static void write_info(struct strobe_reply *reply, const struct command *command) {
     if (command == NULL) {
-        strobe_reply_null_array(reply);
+        strobe_reply_null(reply);
         return;
     }
     strobe_reply_array(reply, 10);
@@ -287,7 +287,8 @@ enum command_outcome cmd_command_list(struct command_call *call) {
     strobe_reply_array(call->reply, count);
     for (unsigned i = 0; i < command_count(); i++) {
         const struct command *command = &command_rows[i];
-        if (is_listed(call, command)) strobe_reply_bulk(call->reply, strobe_slice_make(command->name, command->name_len));
+        if (is_listed(call, command))
+            strobe_reply_bulk(call->reply, strobe_slice_make(command->name, command->name_len));
     }
     return COMMAND_DONE;
 }

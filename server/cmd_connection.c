@@ -1,6 +1,7 @@
 /* cmd_connection.c - the commands about the connection itself, and what CLIENT tells about all of them.
  *
- * A connection's own words are changed on its own thread; others see them through the registry, under its lock. */
+ * A connection's own words are changed on its own thread; others see them through the registry, under its
+ * lock. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -114,8 +115,8 @@ enum command_outcome cmd_reset(struct command_call *call) {
 
 /* ---- HELLO ---------------------------------------------------------------------------------------------- */
 
-/* Reads HELLO's options; *NAME is the word after SETNAME. There is no password yet, so AUTH is right for the user that
- * Redis would have then. An error is written when it answers false. */
+/* Reads HELLO's options; *NAME is the word after SETNAME. There is no password yet, so AUTH is right for
+ * the user that Redis would have then. An error is written when it answers false. */
 static bool read_hello_options(struct command_call *call, size_t *name) {
     for (size_t i = 2; i < command_argc(call); i++) {
         size_t more = command_argc(call) - 1 - i;
@@ -194,7 +195,8 @@ static void describe(struct text *text, const struct client *client, uint64_t no
     size_t held = atomic_load_explicit(&client->input_held, memory_order_relaxed);
     size_t input = atomic_load_explicit(&client->input_memory, memory_order_relaxed);
     size_t output = atomic_load_explicit(&client->output_memory, memory_order_relaxed);
-    text_addf(text, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=N db=0 sub=0 psub=0 ssub=0 multi=-1",
+    text_addf(text,
+              "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=N db=0 sub=0 psub=0 ssub=0 multi=-1",
               (unsigned long long)client->id, client->peer, client->local, client->fd, client_word(client, CLIENT_NAME),
               (unsigned long long)age(now, client->since_ms),
               (unsigned long long)age(now, atomic_load_explicit(&client->active_ms, memory_order_relaxed)));

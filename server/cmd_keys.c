@@ -1,9 +1,9 @@
 /* cmd_keys.c - the commands about keys: whether they are, when they expire, how they go, where they move.
  *
- * Expiry times are milliseconds since 1970 in the map, 0 for never; the replies of TTL and its kin say -1 for never and
- * -2 for no key. Commands on several keys hold all their locks at once.
- * A move (RENAME) puts the entry under its new key and an already expired one under its old key in one step that cannot
- * half fail, and then removes the latter. */
+ * Expiry times are milliseconds since 1970 in the map, 0 for never; the replies of TTL and its kin say -1
+ * for never and -2 for no key. Commands on several keys hold all their locks at once. A move (RENAME) puts
+ * the entry under its new key and an already expired one under its old key in one step that cannot half
+ * fail, and then removes the latter. */
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -29,8 +29,8 @@ enum command_outcome cmd_type(struct command_call *call) {
     return COMMAND_DONE;
 }
 
-/* The words that may be keys, hashed: *COUNT of them, in FEW or in memory that the caller frees. NULL: an error is
- * written. */
+/* The words that may be keys, hashed: *COUNT of them, in FEW or in memory that the caller frees. NULL: an
+ * error is written. */
 static struct strobe_key *read_keys(struct command_call *call, struct strobe_key few[FEW], size_t *count) {
     size_t words = command_argc(call);
     struct strobe_key *keys = few;
@@ -62,7 +62,8 @@ enum command_outcome cmd_exists(struct command_call *call) {
     return COMMAND_DONE;
 }
 
-/* Erases COUNT keys at one instant; what is to be freed is left in OLD, COUNT places. Returns how many there were. */
+/* Erases COUNT keys at one instant; what is to be freed is left in OLD, COUNT places. Returns how many
+ * there were. */
 static size_t erase_keys(struct strobe_map *map, const struct strobe_key *keys, size_t count, struct strobe_entry **old,
                          enum strobe_status *status) {
     struct strobe_access access;
@@ -105,7 +106,8 @@ enum command_outcome cmd_del(struct command_call *call) {
 
 /* ---- expiring ------------------------------------------------------------------------------------------- */
 
-/* When word 1 expires: -2 no such key, -1 never, else milliseconds since 1970, or with REMAINING until then. */
+/* When word 1 expires: -2 no such key, -1 never, else milliseconds since 1970, or with REMAINING until
+ * then. */
 static int64_t expiry_of(struct command_call *call, bool remaining) {
     struct strobe_key key;
     int64_t expiry = -2;
@@ -258,7 +260,7 @@ enum move_result { MOVE_DONE, MOVE_NO_SOURCE, MOVE_TARGET_EXISTS, MOVE_AGAIN, MO
 
 struct move {
     struct command_call *call;
-    struct strobe_key keys[2];      /* to, from */
+    struct strobe_key keys[2];       /* to, from */
     struct strobe_entry *entries[2]; /* for them; the second, when the source shall go, is one that has expired */
     bool keeps_source, keeps_target;
     enum strobe_status status; /* with FAILED */
@@ -353,7 +355,8 @@ enum command_outcome cmd_renamenx(struct command_call *call) {
     return rename_entry(call, true);
 }
 
-/* COPY's options: REPLACE, and DB with the only number there is. An error is written when it answers false. */
+/* COPY's options: REPLACE, and DB with the only number there is. An error is written when it answers
+ * false. */
 static bool read_copy_options(struct command_call *call, bool *replace) {
     for (size_t i = 3; i < command_argc(call); i++) {
         int64_t database;
@@ -421,7 +424,8 @@ static void free_garbage(void *argument) {
     strobe_garbage_free(argument);
 }
 
-/* FLUSHALL and FLUSHDB: the keys are gone at once for all; their memory goes elsewhere, or with SYNC before the reply. */
+/* FLUSHALL and FLUSHDB: the keys are gone at once for all; their memory goes elsewhere, or with SYNC
+ * before the reply. */
 enum command_outcome cmd_flush(struct command_call *call) {
     bool sync = command_argc(call) == 2 && command_is(call, 1, "SYNC");
     if (command_argc(call) > 2 || (command_argc(call) == 2 && !sync && !command_is(call, 1, "ASYNC"))) {

@@ -1,11 +1,12 @@
 /* cmd_scan.c - SCAN, a page of a snapshot for each call, and KEYS, a whole snapshot in one reply.
  *
- * SCAN only reads its words and writes what scans_page() shows it; the cursor and the number of keys are known last, so
- * the keys go aside first.
- * KEYS must say how many keys there are before the first: it reads its snapshot twice, first to count and then to tell, and
- * both are the same, because it is a snapshot. It works in slices, so that other connections of the loop are served between
- * them: small maps within the call, larger ones as a job. Should the limit on snapshots' memory close it while it tells,
- * the array cannot be finished, and the connection closes. */
+ * SCAN only reads its words and writes what scans_page() shows it; the cursor and the number of keys are
+ * known last, so the keys go aside first.
+ * KEYS must say how many keys there are before the first: it reads its snapshot twice, first to count and
+ * then to tell, and both are the same, because it is a snapshot. It works in slices, so that other
+ * connections of the loop are served between them: small maps within the call, larger ones as a job.
+ * Should the limit on snapshots' memory close it while it tells, the array cannot be finished, and the
+ * connection closes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,11 +99,11 @@ enum command_outcome cmd_scan(struct command_call *call) {
 /* ---- KEYS ----------------------------------------------------------------------------------------------- */
 
 enum {
-    SLICE_ENTRIES = 2048,        /* entries met in one slice: a fraction of a millisecond */
-    SLICE_PLACES = 32768,        /* places of the map in one slice, empty ones included */
-    SLICE_GLOB_STEPS = 1 << 22,  /* of matching, at its worst */
-    SLICES_IN_CALL = 4,          /* slices within the call, before it becomes a job */
-    FAILURES_MAX = 100           /* slices in a row that found no memory */
+    SLICE_ENTRIES = 2048,       /* entries met in one slice: a fraction of a millisecond */
+    SLICE_PLACES = 32768,       /* places of the map in one slice, empty ones included */
+    SLICE_GLOB_STEPS = 1 << 22, /* of matching, at its worst */
+    SLICES_IN_CALL = 4,         /* slices within the call, before it becomes a job */
+    FAILURES_MAX = 100          /* slices in a row that found no memory */
 };
 
 struct keys {

@@ -1,7 +1,7 @@
 /* cmd_server.c - the commands about the server: INFO, CONFIG GET, TIME, HELP.
  *
- * CONFIG GET knows strobe's options by their names, and those of Redis's that clients ask for: some are ours under another
- * name, others have one value here. */
+ * CONFIG GET knows strobe's options by their names, and those of Redis's that clients ask for: some are
+ * ours under another name, others have one value here. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -133,7 +133,7 @@ static void add_group(struct text *text, const char *group) {
     text_addf(text, "\n%s\n", group);
     for (unsigned i = 0; i < command_count(); i++) {
         const struct command *command = &command_rows[i];
-        if (strcmp(command->group, group) != 0 || command->flags & COMMAND_CONTAINER) continue;
+        if (strcmp(command->group, group) != 0 || command->run == cmd_container) continue;
         text_addf(text, "  ");
         add_name(text, command);
         text_addf(text, "\n      %s\n", command->summary);

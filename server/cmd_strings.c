@@ -1,8 +1,8 @@
 /* cmd_strings.c - the commands that read and write values.
  *
- * Two shapes. Those that write a value given whole (SET and its kin) make the entry first, then look, decide and put under
- * one lock. Those that make the new value from the old (APPEND, INCR...) go through change.h. Reading copies a small value
- * into the reply under the lock, and shares a large one.
+ * Two shapes. Those that write a value given whole (SET and its kin) make the entry first, then look,
+ * decide and put under one lock. Those that make the new value from the old (APPEND, INCR...) go through
+ * change.h. Reading copies a small value into the reply under the lock, and shares a large one.
  * On failure nothing was changed, and what was already written of the reply is taken back. */
 #include <limits.h>
 #include <math.h>
@@ -70,7 +70,8 @@ enum command_outcome cmd_strlen(struct command_call *call) {
     return COMMAND_DONE;
 }
 
-/* Bytes [*START, *START + return) of LEN are what Redis's START and END mean, which count from the end when negative. */
+/* Bytes [*START, *START + return) of LEN are what Redis's START and END mean, which count from the end when
+ * negative. */
 static size_t range_of(int64_t start, int64_t end, size_t len, size_t *at) {
     int64_t all = (int64_t)len;
     *at = 0;
@@ -108,7 +109,8 @@ enum command_outcome cmd_getrange(struct command_call *call) {
     return COMMAND_DONE;
 }
 
-/* Room for COUNT things of SIZE bytes: FEW_ROOM when they are few. NULL: no memory, and an error is written. */
+/* Room for COUNT things of SIZE bytes: FEW_ROOM when they are few. NULL: no memory, and an error is
+ * written. */
 static void *room_for(struct command_call *call, size_t count, size_t size, void *few_room) {
     if (count <= FEW) return few_room;
     void *room = malloc(count * size);
@@ -227,8 +229,9 @@ struct set_result {
     uint64_t version; /* of what was written, when asked for */
 };
 
-/* Puts *ENTRY if WISHES allow it, and writes the old value if they ask for it. With KEEPTTL: only if the entry was made to
- * expire when the old one does, else *KEPT is changed to that and false answered. *ENTRY is then to be freed. */
+/* Puts *ENTRY if WISHES allow it, and writes the old value if they ask for it. With KEEPTTL: only if the
+ * entry was made to expire when the old one does, else *KEPT is changed to that and false answered. *ENTRY
+ * is then to be freed. */
 static bool set_inside(struct command_call *call, const struct strobe_key *key, const struct wishes *wishes,
                        struct strobe_entry **entry, uint64_t *kept, struct set_result *result) {
     struct strobe_access access;
@@ -268,7 +271,8 @@ static struct set_result set_value(struct command_call *call, size_t value_word,
     while (!done) {
         struct strobe_entry_spec spec = {.key = &key, .value = value.data, .len = value.len, .expiry = expiry};
         struct strobe_entry *entry = NULL;
-        result.status = strobe_entry_new(call->map, &spec, &entry);
+        result.status =
+            value.len > command_value_max(call) ? STROBE_TOO_BIG : strobe_entry_new(call->map, &spec, &entry);
         if (result.status != STROBE_OK) break;
         if (wishes->get && !strobe_reply_prepare(call->reply)) {
             strobe_entry_free(call->map, entry);
@@ -336,13 +340,15 @@ enum command_outcome cmd_getset(struct command_call *call) {
 
 /* ---- many at once --------------------------------------------------------------------------------------- */
 
-/* Makes the entries of MSET's pairs. Results: OK, or the first failure; all made so far are in ENTRIES, others NULL. */
+/* Makes the entries of MSET's pairs. Results: OK, or the first failure; all made so far are in ENTRIES,
+ * others NULL. */
 static enum strobe_status make_pairs(struct command_call *call, size_t count, struct strobe_key *keys,
                                      struct strobe_entry **entries) {
     memset(entries, 0, count * sizeof *entries);
     for (size_t i = 0; i < count; i++) {
         struct strobe_slice value = command_arg(call, 2 * i + 2);
         struct strobe_entry_spec spec = {.key = &keys[i], .value = value.data, .len = value.len};
+        if (value.len > command_value_max(call)) return STROBE_TOO_BIG;
         enum strobe_status status = strobe_entry_new(call->map, &spec, &entries[i]);
         if (status != STROBE_OK) return status;
     }
@@ -463,12 +469,12 @@ struct change {
     struct strobe_slice bytes; /* APPEND, SETRANGE, INCRBYFLOAT: the word */
     size_t offset;
     int64_t amount;
-    struct when when;          /* GETEX */
+    struct when when; /* GETEX */
     uint64_t expiry;
     bool persist;
     const char *complaint; /* the reason why nothing was changed, or NULL */
-    int64_t number; /* the reply */
-    char *text; /* INCRBYFLOAT: room for the new value, STROBE_NUMBER_LONG_DOUBLE_TEXT bytes */
+    int64_t number;        /* the reply */
+    char *text;            /* INCRBYFLOAT: room for the new value, STROBE_NUMBER_LONG_DOUBLE_TEXT bytes */
     size_t text_len;
     struct strobe_reply_mark mark; /* GETEX: where its reply begins */
 };
@@ -535,8 +541,8 @@ static enum strobe_status make_added(void *context, const struct seen *seen, str
 static enum strobe_status make_added_float(void *context, const struct seen *seen, struct strobe_entry **entry) {
     struct change *change = context;
     long double value = 0, increment;
-    bool valid = seen->version == 0 ||
-                 strobe_number_parse_long_double(strobe_slice_make(seen->value, seen->len), &value);
+    bool valid =
+        seen->version == 0 || strobe_number_parse_long_double(strobe_slice_make(seen->value, seen->len), &value);
     if (!valid || !strobe_number_parse_long_double(change->bytes, &increment)) {
         change->complaint = "value is not a valid float";
         return STROBE_OK;

@@ -3,8 +3,8 @@
  *     words -> command_find_words -> row -> arity -> handler -> reply
  *                 hash of the name, whatever the case
  *
- * Always: a call writes exactly one reply, or leaves a job that will. A reply that ran out of memory is taken back and an
- * error put in its place; what the command did to the map stays done.
+ * Always: a call writes exactly one reply, or leaves a job that will. A reply that ran out of memory is
+ * taken back and an error put in its place; what the command did to the map stays done.
  * Not here: what commands do (cmd_*.c), COMMAND and its documentation (cmd_command.c). */
 #include "server/command.h"
 
@@ -25,15 +25,16 @@ enum {
     ARGS_SHOWN = 128   /* bytes of a request that an error repeats */
 };
 
-#define FLAGS1(a) COMMAND_##a
-#define FLAGS2(a, b) FLAGS1(a) | COMMAND_##b
-#define FLAGS3(a, b, c) FLAGS2(a, b) | COMMAND_##c
-#define FLAGS4(a, b, c, d) FLAGS3(a, b, c) | COMMAND_##d
-#define FLAGS5(a, b, c, d, e) FLAGS4(a, b, c, d) | COMMAND_##e
+#define FLAGS1(a)                COMMAND_##a
+#define FLAGS2(a, b)             FLAGS1(a) | COMMAND_##b
+#define FLAGS3(a, b, c)          FLAGS2(a, b) | COMMAND_##c
+#define FLAGS4(a, b, c, d)       FLAGS3(a, b, c) | COMMAND_##d
+#define FLAGS5(a, b, c, d, e)    FLAGS4(a, b, c, d) | COMMAND_##e
 #define FLAGS6(a, b, c, d, e, f) FLAGS5(a, b, c, d, e) | COMMAND_##f
 
-#define COMMAND(name, run, arity, flags, first, last, step, key_flags, group, since, complexity, summary, syntax)       \
-    {name, sizeof(name) - 1, run, arity, flags, first, last, step, key_flags, group, since, complexity, summary, syntax},
+#define COMMAND(name, run, arity, flags, first, last, step, key_flags, group, since, complexity, summary, syntax) \
+    {name, sizeof(name) - 1, run,   arity, flags,      first,   last,                                             \
+     step, key_flags,        group, since, complexity, summary, syntax},
 const struct command command_rows[] = {
 #include "server/commands.def"
 };

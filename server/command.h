@@ -3,8 +3,8 @@
  *     door:  bytes -> strobe_request -> command_prepare (row, hash) -> strobe_prefetch of a batch
  *                                    -> command_execute (arity, handler) -> strobe_reply -> bytes
  *
- * Handlers see words in and items out, and never ask which protocol they speak. A handler that cannot finish within
- * a moment leaves a *job*, which the door runs in slices between its other connections.
+ * Handlers see words in and items out, and never ask which protocol they speak. A handler that cannot
+ * finish within a moment leaves a *job*, which the door runs in slices between its other connections.
  */
 #ifndef STROBE_SERVER_COMMAND_H
 #define STROBE_SERVER_COMMAND_H
@@ -24,23 +24,23 @@ struct services;
 struct session;
 
 /* What a row says about itself, in the order in which COMMAND INFO lists it. */
-#define COMMAND_FLAG_LIST(X)      \
-    X(WRITE, "write")             \
-    X(READONLY, "readonly")       \
-    X(DENYOOM, "denyoom")         \
-    X(ADMIN, "admin")             \
-    X(NOSCRIPT, "noscript")       \
-    X(LOADING, "loading")         \
-    X(STALE, "stale")             \
-    X(FAST, "fast")               \
-    X(NO_AUTH, "no_auth")         \
+#define COMMAND_FLAG_LIST(X) \
+    X(WRITE, "write")        \
+    X(READONLY, "readonly")  \
+    X(DENYOOM, "denyoom")    \
+    X(ADMIN, "admin")        \
+    X(NOSCRIPT, "noscript")  \
+    X(LOADING, "loading")    \
+    X(STALE, "stale")        \
+    X(FAST, "fast")          \
+    X(NO_AUTH, "no_auth")    \
     X(ALLOW_BUSY, "allow_busy")
 
 enum command_flag_bit {
 #define COMMAND_FLAG_BIT(name, text) COMMAND_BIT_##name,
     COMMAND_FLAG_LIST(COMMAND_FLAG_BIT)
 #undef COMMAND_FLAG_BIT
-    COMMAND_BITS
+        COMMAND_BITS
 };
 
 enum command_flag {
@@ -48,8 +48,8 @@ enum command_flag {
     COMMAND_FLAG_LIST(COMMAND_FLAG_ENUM)
 #undef COMMAND_FLAG_ENUM
     /* not among the flags that clients see */
-    COMMAND_CONTAINER = 1 << COMMAND_BITS,      /* only its subcommands do something */
-    COMMAND_CAT_KEYSPACE = 2 << COMMAND_BITS,   /* categories that the flags and the group do not imply */
+    COMMAND_CONTAINER = 1 << COMMAND_BITS,    /* it has subcommands */
+    COMMAND_CAT_KEYSPACE = 2 << COMMAND_BITS, /* categories that the flags and the group do not imply */
     COMMAND_CAT_DANGEROUS = 4 << COMMAND_BITS,
     COMMAND_CAT_CONNECTION = 8 << COMMAND_BITS
 };
@@ -61,15 +61,15 @@ enum command_outcome {
     COMMAND_LATER  /* call->job goes on; nothing else of this connection is executed before its end */
 };
 
-/* One use of a command. The door fills it in, except for what is marked; all is borrowed until the call, or its
- * job, has ended. It lies still between command_prepare and the end of command_execute. */
+/* One use of a command. The door fills it in, except for what is marked; all is borrowed until the call,
+ * or its job, has ended. It lies still between command_prepare and the end of command_execute. */
 struct command_call {
     const struct strobe_request *request; /* with at least one word; not looked at any more by the job */
     struct strobe_reply *reply;
     struct strobe_map *map;
-    struct session *session;      /* NULL where there is no connection of the text door */
+    struct session *session; /* NULL where there is no connection of the text door */
     struct services *services;
-    struct metrics_slot *metrics; /* of the calling worker */
+    struct metrics_slot *metrics;  /* of the calling worker */
     const struct command *command; /* prepare's: the row, NULL when there is no such command */
     struct strobe_key key;         /* prepare's: the first key, hashed; DATA is NULL when the call has no valid one */
     struct command_job *job;       /* execute's, with COMMAND_LATER: owned by the door from then on */
@@ -82,15 +82,15 @@ struct command {
     const char *name; /* lower case */
     size_t name_len;
     command_handler *run;
-    int arity;        /* words of the request, the name included; negative: that many at least */
-    unsigned flags;   /* enum command_flag */
+    int arity;                         /* words of the request, the name included; negative: that many at least */
+    unsigned flags;                    /* enum command_flag */
     int first_key, last_key, key_step; /* where keys stand: 0 none; last -1: to the end */
-    const char *key_flags;   /* what is done with them, in Redis's words: "RO access" */
+    const char *key_flags;             /* what is done with them, in Redis's words: "RO access" */
     const char *group;
-    const char *since;       /* Redis's version, or strobe's */
+    const char *since; /* Redis's version, or strobe's */
     const char *complexity;
     const char *summary;
-    const char *syntax;      /* the words after the name: "key value [NX | XX] [EX seconds | KEEPTTL]" */
+    const char *syntax; /* the words after the name: "key value [NX | XX] [EX seconds | KEEPTTL]" */
 };
 
 /* All rows. A row's number is its place in the table: the index of its metrics. */
@@ -100,7 +100,8 @@ static inline unsigned command_number(const struct command *command) {
     return (unsigned)(command - command_rows);
 }
 
-/* Makes the index that finds a row by name. Owned by the caller; NULL without memory. Shared by all threads. */
+/* Makes the index that finds a row by name. Owned by the caller; NULL without memory. Shared by all
+ * threads. */
 struct command_table *command_table_new(void);
 void command_table_free(struct command_table *table);
 
@@ -111,11 +112,13 @@ const struct command *command_find(const struct command_table *table, struct str
 const struct command *command_find_words(const struct command_table *table, const struct strobe_slice *words,
                                          size_t count);
 
-/* Fills in call->command and call->key, so that the keys of a batch can be prefetched before it is executed. */
+/* Fills in call->command and call->key, so that the keys of a batch can be prefetched before it is
+ * executed. */
 void command_prepare(struct command_call *call);
 
-/* Answers a prepared call: runs it, or writes the error it deserves, and counts it. Lack of memory for the reply
- * ends as an error in its place; a reply over the chain's maximum stays a failed chain, for the door to close on. */
+/* Answers a prepared call: runs it, or writes the error it deserves, and counts it. Lack of memory for the
+ * reply ends as an error in its place; a reply over the chain's maximum stays a failed chain, for the door
+ * to close on. */
 enum command_outcome command_execute(struct command_call *call);
 
 /* ---- work that outlives its call -------------------------------------------------------------------- */
@@ -126,8 +129,9 @@ enum command_slice {
     COMMAND_SLICE_BROKEN /* the reply was begun and cannot be finished: close the connection */
 };
 
-/* The head of a job's own struct. SLICE works for less than a millisecond. RELEASE frees it, also in the middle, when
- * the connection closes. A job whose peer takes nothing for scan-idle-timeout is for the door to cut. */
+/* The head of a job's own struct. SLICE works for less than a millisecond. RELEASE frees it, also in the
+ * middle, when the connection closes. A job whose peer takes nothing for scan-idle-timeout is for the door
+ * to cut. */
 struct command_job {
     enum command_slice (*slice)(struct command_job *job, struct strobe_reply *reply);
     void (*release)(struct command_job *job);
@@ -147,7 +151,8 @@ static inline bool command_is_key(struct strobe_slice word) {
     return word.len >= 1 && word.len <= STROBE_KEY_MAX;
 }
 
-/* Makes *KEY of word I, with the hash that prepare made if it is the first key. false: the word may not be a key. */
+/* Makes *KEY of word I, with the hash that prepare made if it is the first key. false: the word may not be
+ * a key. */
 bool command_key(const struct command_call *call, size_t i, struct strobe_key *key);
 
 /* The same, and an error is written when it answers false: for commands that would create the key. */
@@ -170,8 +175,8 @@ bool command_integer(struct command_call *call, size_t i, int64_t *value);
 /* The most bytes a value may have now (max-value). */
 size_t command_value_max(const struct command_call *call);
 
-/* Writes an entry's value, or null for NULL, as it is inside the lock: a small one is copied, a large one shared. Call
- * strobe_reply_prepare() before the lock, so that nothing is allocated inside. */
+/* Writes an entry's value, or null for NULL, as it is inside the lock: a small one is copied, a large one
+ * shared. Call strobe_reply_prepare() before the lock, so that nothing is allocated inside. */
 void command_value(struct strobe_reply *reply, const struct strobe_entry *entry);
 
 /* The same of LEN bytes from START on, which the value must have. */

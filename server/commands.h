@@ -1,4 +1,5 @@
-/* commands.h - the handlers of commands.def, and what the cmd_*.c files share. For them and command.c alone. */
+/* commands.h - the handlers of commands.def, and what the cmd_*.c files share. For them and command.c
+ * alone. */
 #ifndef STROBE_SERVER_COMMANDS_H
 #define STROBE_SERVER_COMMANDS_H
 

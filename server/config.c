@@ -3,10 +3,10 @@
  *     defaults  <  config file  <  command line         (what stands further right wins)
  *
  * A row of options.def names the option, its type, bounds and default. A type has a row here: how it is read, written
- * and freed, and the words for what it expects. After all is read, what depends on more than one option is settled and checked
- * in `settle`.
- * Always: a value is stored only when it was read to its end and lies within bounds; each source may set an option once.
- * On failure: one message, nothing kept.
+ * and freed, and the words for what it expects. After all is read, what depends on more than one option is settled
+ * and checked in `settle`.
+ * Always: a value is stored only when it was read to its end and lies within bounds; each source may set an option
+ * once. On failure: one message, nothing kept.
  * Not here: acting on a value, and which values a running server takes over (server.c).
  */
 #include "server/config.h"
@@ -90,7 +90,8 @@ static const char *read_digits(const char *text, unsigned base, uint64_t *value)
     uint64_t sum = 0;
 
     for (; *at >= '0' && (unsigned)(*at - '0') < base; at++) {
-        if (__builtin_mul_overflow(sum, base, &sum) || __builtin_add_overflow(sum, (unsigned)(*at - '0'), &sum)) return NULL;
+        if (__builtin_mul_overflow(sum, base, &sum) || __builtin_add_overflow(sum, (unsigned)(*at - '0'), &sum))
+            return NULL;
     }
     *value = sum;
     return at == text ? NULL : at;
@@ -329,7 +330,8 @@ static void *member_of(struct config *config, const struct option *option) {
 /* Where option INDEX was set, for a message: "strobe.conf:12: ", "--port: ". */
 static const char *place(const struct reading *reading, size_t index, char text[CONFIG_ERROR_TEXT]) {
     if (reading->set_at[index] > 0) {
-        snprintf(text, CONFIG_ERROR_TEXT, "%.300s:%d: %s: ", reading->path, reading->set_at[index], options[index].name);
+        snprintf(text, CONFIG_ERROR_TEXT, "%.300s:%d: %s: ", reading->path, reading->set_at[index],
+                 options[index].name);
     } else {
         snprintf(text, CONFIG_ERROR_TEXT, "--%s: ", options[index].name);
     }
@@ -393,7 +395,8 @@ static bool read_file(struct reading *reading, char **text) {
     if (reason == 0 && memchr(bytes, '\0', len) != NULL) reason = EILSEQ;
     if (reason != 0) {
         free(bytes);
-        return fail(reading, "%.300s: %s", reading->path, reason == EILSEQ ? "expected text, found a NUL byte" : strerror(reason));
+        return fail(reading, "%.300s: %s", reading->path,
+                    reason == EILSEQ ? "expected text, found a NUL byte" : strerror(reason));
     }
     bytes[len] = '\0';
     *text = bytes;
@@ -420,8 +423,8 @@ static bool read_line(struct reading *reading, char *line, int number) {
     *equals = '\0';
     name = trim(name);
     if (!find_option(name, &index)) {
-        return fail(reading, "%.300s:%d: unknown option \"%.80s\"; expected one of those that --help lists", reading->path,
-                    number, name);
+        return fail(reading, "%.300s:%d: unknown option \"%.80s\"; expected one of those that --help lists",
+                    reading->path, number, name);
     }
     if (reading->set_at[index] > 0) {
         return fail(reading, "%.300s:%d: \"%s\" is set a second time, expected it once; it stands in line %d already",
@@ -505,6 +508,7 @@ static bool read_argument(struct reading *reading, const struct argument *argume
     size_t index;
 
     if (is_word(argument->name, "config")) {
+        if (argument->value == NULL) return fail(reading, "--config: expected the path of a file after it");
         if (argument->value != reading->path) return fail(reading, "--config: expected once, got a second");
         return true;
     }
@@ -578,7 +582,8 @@ static bool check_bind(struct reading *reading) {
     for (size_t i = 0; i < config->bind.count; i++) {
         const char *address = config->bind.items[i];
         if (!read_address(address, &is_loopback)) {
-            return fail(reading, "%sexpected IPv4 or IPv6 addresses separated by commas, got \"%.80s\"", where, address);
+            return fail(reading, "%sexpected IPv4 or IPv6 addresses separated by commas, got \"%.80s\"", where,
+                        address);
         }
         if (!is_loopback && !config->insecure) {
             return fail(reading,
@@ -688,7 +693,9 @@ void config_print_help(FILE *file) {
         fprintf(file, "  --%-18s %-10s %s\n", options[i].name, options[i].standard, options[i].help);
     }
     fputs("\n"
-          "Bytes: 100, 64kb, 512mb, 1gb, or 25% of this machine's or cgroup's memory. Times: 30 (seconds), 500ms, 30s, 5m, 1h.\n"
-          "Signals: SIGTERM and SIGINT stop in order, a second one at once; SIGHUP reads FILE and opens the log again.\n",
+          "Bytes: 100, 64kb, 512mb, 1gb, or 25% of this machine's or cgroup's memory.\n"
+          "Times: 30 (seconds), 500ms, 30s, 5m, 1h.\n"
+          "Signals: SIGTERM and SIGINT stop in order, a second one at once; SIGHUP reads FILE and opens the log\n"
+          "again.\n",
           file);
 }

@@ -1,9 +1,8 @@
-#ifndef STROBE_SERVER_CONFIG_H
-#define STROBE_SERVER_CONFIG_H
-
 /* config.h - the options: from their table (options.def), the config file and the command line to typed values.
  *
  * A struct config does not change once it is made; SIGHUP makes another. Any thread may read one. */
+#ifndef STROBE_SERVER_CONFIG_H
+#define STROBE_SERVER_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,8 +54,8 @@ enum { CONFIG_ERROR_TEXT = 512, CONFIG_VALUE_TEXT = 4096 };
 enum config_action { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION };
 
 /* Reads the defaults, then the file that --config names, then the options of ARGV, which win, into *OUT, owned by
- * the caller. In the file and on the command line each an option may stand once. On failure ERROR says where ("strobe.conf:12: ",
- * "--port: ") and what was expected. With HELP and VERSION in *ACTION, *OUT is NULL. */
+ * the caller. In the file and on the command line each an option may stand once. On failure ERROR says where
+ * ("strobe.conf:12: ", "--port: ") and what was expected. With HELP and VERSION in *ACTION, *OUT is NULL. */
 bool config_read(int argc, char *const *argv, enum config_action *action, struct config **out,
                  char error[CONFIG_ERROR_TEXT]);
 void config_free(struct config *config);
@@ -70,8 +69,8 @@ const char *config_option_name(size_t index);
 const char *config_option_default(size_t index); /* as it would be written in a file */
 bool config_option_reloads(size_t index);        /* SIGHUP changes it; else a restart */
 
-/* The value as text that reads back as itself; bytes and counts as plain numbers, as Redis's CONFIG GET has them. Gives its
- * length. */
+/* The value as text that reads back as itself; bytes and counts as plain numbers, as Redis's CONFIG GET has them.
+ * Gives its length. */
 size_t config_option_text(const struct config *config, size_t index, char text[CONFIG_VALUE_TEXT]);
 
 /* Puts OLD's value of an option in place of FRESH's (one that does not reload). Results: false without memory. */

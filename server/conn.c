@@ -10,15 +10,15 @@
  *           '------(all sent, nothing unread)----------------------------^
  *
  * A read: the unfinished tail is put in front of the loop's read buffer and the new bytes behind it, so that most
- * connections own no input memory between requests; a long tail (more than WORKER_HEADROOM) is read onto in place instead,
- * in a buffer that grows with what has come. The door executes what is whole; all replies go out in one uv_try_write. What the
- * socket does not take is given to uv_write, one at a time, and consumed when libuv says so.
+ * connections own no input memory between requests; a long tail (more than WORKER_HEADROOM) is read onto in place
+ * instead, in a buffer that grows with what has come. The door executes what is whole; all replies go out in one
+ * uv_try_write. What the socket does not take is given to uv_write, one at a time, and consumed when libuv says so.
  *
- * Always: events (read, written, turn, check, stop) end in settle(), which never calls the door. What has to run the door again
- * waits for a turn (worker_ready), so there is no recursion, and no connection keeps the loop for itself. Nothing is freed
- * before the loop's close callback; whoever calls something that may close looks at the state afterwards.
- * A close with unread input would make the system answer with a reset, which can overtake the last reply: hence LINGERING.
- * On failure: lack of memory closes this connection, with that reason.
+ * Always: events (read, written, turn, check, stop) end in settle(), which never calls the door. What has to run
+ * the door again waits for a turn (worker_ready), so there is no recursion, and no connection keeps the loop for
+ * itself. Nothing is freed before the loop's close callback; whoever calls something that may close looks at the
+ * state afterwards. A close with unread input would make the system answer with a reset, which can overtake the
+ * last reply: hence LINGERING. On failure: lack of memory closes this connection, with that reason.
  * Not here: what the bytes mean (resp_door.c, http_door.c), who listens (listener.c).
  */
 #include "server/conn.h"
@@ -258,7 +258,8 @@ void conn_close(struct conn *conn, enum conn_reason reason) {
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
-static_assert(sizeof(uv_buf_t) == sizeof(struct iovec) && offsetof(uv_buf_t, base) == offsetof(struct iovec, iov_base) &&
+static_assert(sizeof(uv_buf_t) == sizeof(struct iovec) &&
+                  offsetof(uv_buf_t, base) == offsetof(struct iovec, iov_base) &&
                   offsetof(uv_buf_t, len) == offsetof(struct iovec, iov_len),
               "libuv's buffers are iovecs");
 
@@ -281,7 +282,9 @@ static void queue_rest(struct conn *conn) {
     size_t count = strobe_out_gather(&conn->out, runs, STROBE_OUT_IOVECS);
     for (size_t i = 0; i < count; i++) conn->writing += runs[i].iov_len;
     conn->unsent = conn->writing;
-    if (uv_write(&conn->write, &conn->uv.stream, (const uv_buf_t *)(const void *)runs, (unsigned)count, on_written) != 0) {
+    const uv_buf_t *bufs = (const uv_buf_t *)(const void *)runs;
+
+    if (uv_write(&conn->write, &conn->uv.stream, bufs, (unsigned)count, on_written) != 0) {
         conn->writing = 0;
         conn_close(conn, CONN_REASON_NO_MEMORY);
     }
@@ -354,11 +357,24 @@ static void watch(struct conn *conn) {
 
 static void settle(struct conn *conn);
 
+/* Do bytes of a body wait unread? Then the pause is the loop's own (it was busy elsewhere), not the peer's. */
+static bool is_behind(struct conn *conn) {
+    int unread = 0;
+    uv_os_fd_t fd = -1;
+
+    if (conn->state != STATE_READING || conn->door->half(conn, conn->state_bytes) != CONN_HALF_BODY) return false;
+    uv_fileno(&conn->uv.handle, &fd);
+    return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
 static void time_out(struct conn *conn) {
     const struct config *config = worker_config(conn->worker);
 
     if (conn->state == STATE_LINGERING) {
         conn_close(conn, conn->reason);
+    } else if (is_behind(conn)) {
+        conn->read_at = worker_now(conn->worker);
+        watch(conn);
     } else if (conn->state == STATE_READING && config->request_timeout > 0 &&
                conn->door->half(conn, conn->state_bytes) != CONN_HALF_NONE) {
         conn->door->refuse(conn, conn->state_bytes, CONN_REASON_SLOW);
@@ -469,7 +485,8 @@ static void close_for(struct conn *conn, enum strobe_buf_status status) {
     conn_close(conn, status == STROBE_BUF_FULL ? CONN_REASON_REQUEST_LIMIT : CONN_REASON_NO_MEMORY);
 }
 
-/* Keeps what the door did not use of VIEW: the bytes held in IN before (HELD of them, at VIEW's start), and new ones behind. */
+/* Keeps what the door did not use of VIEW: the bytes held in IN before (HELD of them, at VIEW's start), and new
+ * ones behind. */
 static void keep_rest(struct conn *conn, struct strobe_slice view, size_t held, size_t used) {
     size_t from = used > held ? used : held;
 

@@ -1,6 +1,3 @@
-#ifndef STROBE_SERVER_CONN_H
-#define STROBE_SERVER_CONN_H
-
 /* conn.h - one connection: bytes in, a door that understands them, bytes out.
  *
  * A connection lives on one worker and is touched by that worker's thread alone. It is an open stream with an
@@ -13,6 +10,8 @@
  *
  * No function here frees the connection or calls the door back before the door has returned.
  */
+#ifndef STROBE_SERVER_CONN_H
+#define STROBE_SERVER_CONN_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -87,9 +86,9 @@ struct door {
     /* Ends STATE. Called once, when nothing else of the connection runs any more. */
     void (*close)(struct conn *conn, void *state);
 
-    /* Executes the complete requests at the start of INPUT (borrowed until return, never empty), and says in *USED how
-     * many bytes are done with. Should stop (PAUSE) when conn_full(). After the peer's half-close, when all it sent
-     * was executed, the connection flushes and closes by itself. */
+    /* Executes the complete requests at the start of INPUT (borrowed until return, never empty), and says in *USED
+     * how many bytes are done with. Should stop (PAUSE) when conn_full(). After the peer's half-close, when all it
+     * sent was executed, the connection flushes and closes by itself. */
     enum conn_answer (*input)(struct conn *conn, void *state, struct strobe_slice input, size_t *used);
 
     enum conn_half (*half)(const struct conn *conn, const void *state);
@@ -105,16 +104,16 @@ struct door {
 /* The connection's own chain of replies. Borrowed. Written out when the door returns, or by conn_full. */
 struct strobe_out *conn_out(struct conn *conn);
 
-/* Are so many replies waiting (STROBE_REPLY_HIGH_WATER) that no more shall be made? Offers them to the socket before it says
- * so; true also when that closed the connection. Ask between requests; answer PAUSE on true. */
+/* Are so many replies waiting (STROBE_REPLY_HIGH_WATER) that no more shall be made? Offers them to the socket
+ * before it says so; true also when that closed the connection. Ask between requests; answer PAUSE on true. */
 bool conn_full(struct conn *conn);
 
 /* With MORE: how many further bytes the unfinished request needs at least, as the peer says (believed only as far
  * as bytes come). Said anew for each input; 1 unless said. */
 void conn_want(struct conn *conn, size_t bytes);
 
-/* No request was completed in this input, so that the unfinished one is still the same: its time to be whole runs on. For a
- * door that takes unfinished bytes to itself. */
+/* No request was completed in this input, so that the unfinished one is still the same: its time to be whole runs
+ * on. For a door that takes unfinished bytes to itself. */
 void conn_same_request(struct conn *conn);
 
 /* The reason that a CLOSE or LINGER stands for; without it QUIT. */
@@ -143,12 +142,12 @@ enum conn_step {
     CONN_STEP_ABORT  /* the job is over; close at once for conn_why(), what waits is dropped: a cut stream */
 };
 
-/* Work that may take long (KEYS, a stream, a DEL of thousands), done between other connections' requests. While there is one,
- * the connection neither reads nor executes, so replies stay in order. */
+/* Work that may take long (KEYS, a stream, a DEL of thousands), done between other connections' requests. While
+ * there is one, the connection neither reads nor executes, so replies stay in order. */
 struct conn_job {
     enum conn_step (*step)(struct conn *conn, void *context); /* at most some 100 microseconds; writes to conn_out */
-    void (*drop)(struct conn *conn, void *context);           /* called once after the last step, also when the connection
-                                                                 died; frees CONTEXT; writes nothing */
+    /* Called once after the last step, also when the connection died; frees CONTEXT; writes nothing. */
+    void (*drop)(struct conn *conn, void *context);
     void *context;
 };
 
@@ -166,8 +165,9 @@ union conn_address {
     struct sockaddr_in6 in6;
 };
 
-/* Makes a connection from FD (taken, closed on failure) that came through DOOR, for WORKER, whose thread must call conn_start
- * next. PEER (borrowed) is NULL for a Unix socket. A REFUSED one only gets the door's refusal. Any thread. NULL: no memory. */
+/* Makes a connection from FD (taken, closed on failure) that came through DOOR, for WORKER, whose thread must call
+ * conn_start next. PEER (borrowed) is NULL for a Unix socket. A REFUSED one only gets the door's refusal. Any
+ * thread. NULL: no memory. */
 struct conn *conn_new(struct worker *worker, const struct door *door, int fd, const union conn_address *peer,
                       bool refused);
 

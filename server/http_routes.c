@@ -1,7 +1,7 @@
 /* http_routes.c - the table of resources, and the answers that belong to no single one: 404, 405 and OPTIONS.
  *
  *      /kv/KEY   GET HEAD PUT POST DELETE      http_kv.c
- *      /kv/      GET HEAD                      http_list.c
+ *      /kv/      GET HEAD DELETE               http_list.c, http_delete.c
  *      others    GET HEAD                      http_pages.c
  *
  * HEAD is wherever GET is (the same handler; the writer leaves the body out), OPTIONS everywhere. "*" is no resource,
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "protocol/http_target.h"
+#include "server/http_delete.h"
 #include "server/http_kv.h"
 #include "server/http_list.h"
 #include "server/http_pages.h"
@@ -39,7 +40,8 @@ static const struct http_route server_route = {
 };
 
 static const struct http_route other_routes[] = {
-    {.path = {"/kv/", 4}, .handlers = {[STROBE_METHOD_GET] = http_list_get}},
+    {.path = {"/kv/", 4},
+     .handlers = {[STROBE_METHOD_GET] = http_list_get, [STROBE_METHOD_DELETE] = http_delete_prefix}},
     {.path = {"/", 1}, .handlers = {[STROBE_METHOD_GET] = http_pages_root}},
     {.path = {"/healthz", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_health}},
     {.path = {"/readyz", 7}, .handlers = {[STROBE_METHOD_GET] = http_pages_ready}},

@@ -1,7 +1,7 @@
 /* info.c - INFO: a list of sections, each a function that writes its fields.
  *
- * The names are Redis's where the thing is the same, and begin with strobe_ where only we have it. A figure that we do not
- * measure is left out rather than invented. */
+ * The names are Redis's where the thing is the same, and begin with strobe_ where only we have it. A
+ * figure that we do not measure is left out rather than invented. */
 #include "server/info.h"
 
 #include <stdio.h>
@@ -55,8 +55,8 @@ static void write_server(struct facts *facts, struct text *text) {
     if (uname(&name) != 0) memset(&name, 0, sizeof name);
     text_addf(text, "redis_version:" INFO_REDIS_VERSION "\r\nstrobe_version:%s\r\n", services_version());
     text_addf(text, "redis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_mode:standalone\r\n");
-    text_addf(text, "os:%s %s %s\r\narch_bits:%zu\r\nmultiplexing_api:libuv\r\n", name.sysname, name.release, name.machine,
-              8 * sizeof(void *));
+    text_addf(text, "os:%s %s %s\r\narch_bits:%zu\r\nmultiplexing_api:libuv\r\n", name.sysname, name.release,
+              name.machine, 8 * sizeof(void *));
     text_addf(text, "gcc_version:%d.%d.%d\r\n", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
     text_addf(text, "process_id:%ld\r\nrun_id:%s\r\ntcp_port:%u\r\n", (long)getpid(), run_id,
               config->port == CONFIG_PORT_AUTO ? 0 : config->port);
@@ -69,8 +69,7 @@ static void write_server(struct facts *facts, struct text *text) {
 
 static void write_clients(struct facts *facts, struct text *text) {
     text_addf(text, "connected_clients:%zu\r\n", clients_count(services_clients(facts->services)));
-    text_addf(text, "cluster_connections:0\r\nmaxclients:%llu\r\n",
-              (ull)services_config(facts->services)->max_clients);
+    text_addf(text, "cluster_connections:0\r\nmaxclients:%llu\r\n", (ull)services_config(facts->services)->max_clients);
     text_addf(text, "blocked_clients:0\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n");
 }
 
@@ -103,7 +102,8 @@ static void write_memory(struct facts *facts, struct text *text) {
     write_human(text, "total_system_memory", memory_total());
     write_human(text, "maxmemory", 0);
     text_addf(text, "maxmemory_policy:noeviction\r\n");
-    text_addf(text, "allocator_allocated:%llu\r\nallocator_active:%llu\r\n", (ull)memory->allocated, (ull)memory->active);
+    text_addf(text, "allocator_allocated:%llu\r\nallocator_active:%llu\r\n", (ull)memory->allocated,
+              (ull)memory->active);
     text_addf(text, "allocator_resident:%llu\r\n", (ull)memory->resident);
     text_addf(text, "mem_fragmentation_ratio:%.2f\r\n", used == 0 ? 0 : (double)memory->resident / (double)used);
     text_addf(text, "mem_fragmentation_bytes:%lld\r\n", (long long)memory->resident - (long long)used);
@@ -124,9 +124,9 @@ static void write_stats(struct facts *facts, struct text *text) {
     struct scans_stats scans;
     scans_stats(services_scans(facts->services), &scans);
     text_addf(text, "total_connections_received:%llu\r\n", (ull)metrics_total(sum->accepted, METRICS_DOORS));
-    text_addf(text, "total_commands_processed:%llu\r\n",
-              (ull)(metrics_total(sum->commands, METRICS_COMMANDS_MAX) +
-                    metrics_total(sum->http_requests, METRICS_METHODS)));
+    text_addf(
+        text, "total_commands_processed:%llu\r\n",
+        (ull)(metrics_total(sum->commands, METRICS_COMMANDS_MAX) + metrics_total(sum->http_requests, METRICS_METHODS)));
     text_addf(text, "total_net_input_bytes:%llu\r\n", (ull)sum->counters[METRICS_BYTES_IN]);
     text_addf(text, "total_net_output_bytes:%llu\r\n", (ull)sum->counters[METRICS_BYTES_OUT]);
     text_addf(text, "rejected_connections:%llu\r\n", (ull)sum->counters[METRICS_REFUSED_CLIENTS]);
@@ -202,7 +202,8 @@ static bool is_word(struct strobe_slice word, const char *text) {
 static bool is_wanted(const struct section *section, const struct strobe_slice *words, size_t count) {
     if (count == 0) return section->by_default;
     for (size_t i = 0; i < count; i++) {
-        if (is_word(words[i], section->name) || is_word(words[i], "all") || is_word(words[i], "everything")) return true;
+        if (is_word(words[i], section->name) || is_word(words[i], "all") || is_word(words[i], "everything"))
+            return true;
         if (section->by_default && is_word(words[i], "default")) return true;
     }
     return false;

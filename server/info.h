@@ -10,8 +10,9 @@ struct text;
 /* What clients that ask are told: our replies are those of this version. */
 #define INFO_REDIS_VERSION "7.2.0"
 
-/* Adds to TEXT the sections that are named in the COUNT WORDS (whatever the case; "default", "all" and "everything" too),
- * or the default ones when there are no words. Names that are none add nothing. Any thread. */
+/* Adds to TEXT the sections that are named in the COUNT WORDS (whatever the case; "default", "all" and
+ * "everything" too), or the default ones when there are no words. Names that are none add nothing. Any
+ * thread. */
 void info_write(struct services *services, const struct strobe_slice *words, size_t count, struct text *text);
 
 #endif

@@ -1,16 +1,19 @@
 /* listener.c - accepts, and deals connections out to the loops.
  *
- *     listening socket -> uv_poll on worker 0 -> accept4 (up to ACCEPTS_MAX a turn) -> the worker with the fewest -> worker_hand
+ *     listening socket -> uv_poll on worker 0 -> accept4 (up to ACCEPTS_MAX a turn) -> the worker with the fewest
+ *     -> worker_hand
  *
  * One acceptor that counts is even by construction; SO_REUSEPORT's hash is even only in the mean of many connections.
  * libuv's own uv_listen would make the handle on worker 0's loop, from which a stream cannot move.
- * Over max-clients a connection is opened only to be told so; of those REFUSALS_MAX may wait for their end at once, further ones
- * are closed without a word.
- * On failure: without descriptors accepting rests for REST_MS and the log says so; the queue of the kernel keeps what comes.
+ * Over max-clients a connection is opened only to be told so; of those REFUSALS_MAX may wait for their end at once,
+ * further ones are closed without a word.
+ * On failure: without descriptors accepting rests for REST_MS and the log says so; the queue of the kernel keeps
+ * what comes.
  */
 #include "server/listener.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,6 +53,7 @@ static struct worker *choose(struct listener *listener, unsigned *connections, u
     unsigned workers = services_threads(listener->services);
     struct worker *best = NULL;
 
+    assert(workers > 0);
     *connections = *refusals = 0;
     for (unsigned i = 0; i < workers; i++) {
         struct worker *worker = services_worker(listener->services, (listener->turn + i) % workers);
@@ -144,8 +148,8 @@ static bool make_address(const char *address, uint32_t port, union conn_address 
     return inet_pton(AF_INET6, address, &out->in6.sin6_addr) == 1;
 }
 
-struct listener *listener_open_tcp(struct services *services, const struct door *door, const char *address, uint32_t port,
-                                   char error[LISTENER_ERROR_TEXT]) {
+struct listener *listener_open_tcp(struct services *services, const struct door *door, const char *address,
+                                   uint32_t port, char error[LISTENER_ERROR_TEXT]) {
     union conn_address place;
     socklen_t len;
     char where[96];
@@ -214,7 +218,8 @@ struct listener *listener_open_unix(struct services *services, const struct door
         errno = reason;
         return fail(listener, error, "listen on", path);
     }
-    log_info(services_log(services), "listener", "listening door=%s path=%s mode=%04o", door->name, path, (unsigned)mode);
+    log_info(services_log(services), "listener", "listening door=%s path=%s mode=%04o", door->name, path,
+             (unsigned)mode);
     return listener;
 }
 

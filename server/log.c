@@ -1,10 +1,10 @@
 /* log.c - makes a line of an event and writes it in one piece.
  *
  * Always: a line is one write() to a descriptor opened with O_APPEND, so that lines of several threads never mix. The
- * descriptor's number never changes; re-opening puts the new file behind it with dup3, so that no thread that is about to
- * write needs to know.
- * On failure: a line that cannot be written is lost; there is nobody to tell. A file that cannot be opened leaves the old one.
- * Not here: what is worth a line, and rotation (SIGHUP after a rename).
+ * descriptor's number never changes; re-opening puts the new file behind it with dup3, so that no thread that is
+ * about to write needs to know.
+ * On failure: a line that cannot be written is lost; there is nobody to tell. A file that cannot be opened leaves
+ * the old one. Not here: what is worth a line, and rotation (SIGHUP after a rename).
  */
 #include "server/log.h"
 
@@ -73,7 +73,8 @@ static size_t line_head(char *line, size_t size, enum log_level level, const cha
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     size_t len = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &parts);
-    int more = snprintf(line + len, size - len, ".%03dZ %s %s ", (int)(now.tv_nsec / 1000000), level_names[level], where);
+    int more =
+        snprintf(line + len, size - len, ".%03dZ %s %s ", (int)(now.tv_nsec / 1000000), level_names[level], where);
     return more < 0 ? len : len + (size_t)more;
 }
 

@@ -1,9 +1,8 @@
-#ifndef STROBE_SERVER_LOG_H
-#define STROBE_SERVER_LOG_H
-
 /* log.h - one line an event: "2026-11-22T20:36:25.123Z info conn message key=value".
  *
  * Any thread; a line is one write(). Keys and values of the data never above debug. */
+#ifndef STROBE_SERVER_LOG_H
+#define STROBE_SERVER_LOG_H
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -33,8 +32,8 @@ struct log {
 void log_init(struct log *log, enum log_level level);
 void log_fini(struct log *log);
 
-/* Sends lines to PATH (copied; NULL: stderr) from now on, opened for appending; also with the path it has, which is how it is
- * re-opened after a rotation. One thread at a time. Results: false with errno, and the old file stays. */
+/* Sends lines to PATH (copied; NULL: stderr) from now on, opened for appending; also with the path it has, which is
+ * how it is re-opened after a rotation. One thread at a time. Results: false with errno, and the old file stays. */
 bool log_open(struct log *log, const char *path);
 
 void log_set_level(struct log *log, enum log_level level);
@@ -45,8 +44,8 @@ static inline bool log_on(const struct log *log, enum log_level level)
     return (int)level >= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
-/* Writes the line, unconditionally. WHERE is one word; FORMAT's text is a message and then key=value pairs. Longer than 2 KiB
- * is cut; control characters become '?'. */
+/* Writes the line, unconditionally. WHERE is one word; FORMAT's text is a message and then key=value pairs. Longer
+ * than 2 KiB is cut; control characters become '?'. */
 void log_line(const struct log *log, enum log_level level, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

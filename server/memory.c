@@ -1,8 +1,8 @@
 /* memory.c - jemalloc as the process's malloc: how it is set up, and its figures.
  *
  * Entries and segments are taken with mallocx and given back with their size (sdallocx), which spares jemalloc the
- * look-up of a size that the map knows. Background threads purge, so that no loop pays for it and an idle server shrinks.
- * On failure: a setting that jemalloc refuses is left as it is; figures it does not have are 0.
+ * look-up of a size that the map knows. Background threads purge, so that no loop pays for it and an idle server
+ * shrinks. On failure: a setting that jemalloc refuses is left as it is; figures it does not have are 0.
  * Not here: limits (conn.c counts buffers, map/ what snapshots hold).
  */
 #include "server/memory.h"
@@ -20,7 +20,8 @@
 
 #ifndef STROBE_LIBC_MALLOC
 
-/* Pages unused for this long go back to the system: soon enough to see, late enough to be used again by the next burst. */
+/* Pages unused for this long go back to the system: soon enough to see, late enough to be used again by the next
+ * burst. */
 enum { DIRTY_DECAY_MS = 1000, MUZZY_DECAY_MS = 0 };
 
 static void set_decay(const char *defaults, const char *existing, ssize_t ms) {

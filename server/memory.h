@@ -1,9 +1,8 @@
-#ifndef STROBE_SERVER_MEMORY_H
-#define STROBE_SERVER_MEMORY_H
-
 /* memory.h - the allocator behind everything, and what it can tell.
  *
  * jemalloc is linked as malloc. With STROBE_LIBC_MALLOC (sanitizer builds) libc's takes its place. */
+#ifndef STROBE_SERVER_MEMORY_H
+#define STROBE_SERVER_MEMORY_H
 
 #include <stdbool.h>
 #include <stdint.h>

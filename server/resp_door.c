@@ -2,12 +2,12 @@
  *
  *     input -> parse up to STROBE_BATCH_MAX -> look up rows, hash keys -> prefetch -> execute in order -> more input
  *
- * The memory misses of a batch overlap in the third pass; with a million keys that is where the time would go. All passes
- * work in the loop's struct resp_batch, so that a request in the steady state allocates nothing.
- * Always: requests take effect in the order they came. Execution stops between two commands when the replies pass the high-water
- * mark, or when a command leaves a job; what was parsed but not executed goes back to the unparsed bytes.
- * On failure: bytes that are no RESP get an error and the connection ends, after the replies to what was whole before them.
- * Not here: what commands do (command.c), sending (conn.c), the grammar (protocol/resp_parser.c).
+ * The memory misses of a batch overlap in the third pass; with a million keys that is where the time would go. All
+ * passes work in the loop's struct resp_batch, so that a request in the steady state allocates nothing.
+ * Always: requests take effect in the order they came. Execution stops between two commands when the replies pass
+ * the high-water mark, or when a command leaves a job; what was parsed but not executed goes back to the unparsed
+ * bytes. On failure: bytes that are no RESP get an error and the connection ends, after the replies to what was
+ * whole before them. Not here: what commands do (command.c), sending (conn.c), the grammar (protocol/resp_parser.c).
  */
 #include "server/resp_door.h"
 
@@ -103,8 +103,8 @@ static void start_job(struct conn *conn, struct resp_conn *resp, struct command_
 
 /* ---- the passes ----------------------------------------------------------------------------- */
 
-/* Parses from *AT on, which it moves behind what was read. Gives the number of whole requests; *RESULT says why there are not
- * more (DONE: the batch is full). */
+/* Parses from *AT on, which it moves behind what was read. Gives the number of whole requests; *RESULT says why
+ * there are not more (DONE: the batch is full). */
 static size_t parse(struct resp_batch *batch, struct resp_conn *resp, struct strobe_slice input, size_t *at,
                     enum strobe_parse *result) {
     size_t count = 0;
@@ -232,7 +232,7 @@ static size_t resp_memory(const void *state) {
 
 #define RESP_DOOR(text, counted)                                                                                       \
     {                                                                                                                  \
-        .name = text, .metric = counted, .state_size = sizeof(struct resp_conn), .open = resp_open,                    \
+        .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,                \
         .close = resp_close, .input = resp_input, .half = resp_half, .refuse = resp_refuse, .memory = resp_memory      \
     }
 

@@ -1,7 +1,6 @@
+/* resp_door.h - the text protocol on a connection: parse a batch, look its keys up ahead, execute, answer. */
 #ifndef STROBE_SERVER_RESP_DOOR_H
 #define STROBE_SERVER_RESP_DOOR_H
-
-/* resp_door.h - the text protocol on a connection: parse a batch, look its keys up ahead, execute, answer. */
 
 #include <stddef.h>
 

@@ -1,27 +1,28 @@
-/* scans.c - the registry of open scans: cursors, pages that can be asked for again, and when a scan is closed.
+/* scans.c - the registry of open scans: cursors, pages that can be asked for again, and when a scan is
+ * closed.
  *
  *     snapshot   |--- gone ---|--- last page ---|------- to come -------|
  *                             start             end
  *     cursors                 last              next
  *
- * A scan answers to two cursors: `next` builds the next page and moves both marks; `last` reads start..end again,
- * whatever COUNT says now. What lies before `start` is forgotten, and its cursors with it. A page is committed only
- * when it was built whole, so that one that ran out of memory can be asked for again.
+ * A scan answers to two cursors: `next` builds the next page and moves both marks; `last` reads start..end
+ * again, whatever COUNT says now. What lies before `start` is forgotten, and its cursors with it. A page
+ * is committed only when it was built whole, so that one that ran out of memory can be asked for again.
  *
- * Cursor: a random tag above the scan's slot. 37 random bits a page, from the system's generator, are what makes it
- * unguessable; a slot that is used again has other tags.
+ * Cursor: a random tag above the scan's slot. 37 random bits a page, from the system's generator, are what
+ * makes it unguessable; a slot that is used again has other tags.
  *
- * Locks: `scans.lock` guards the slots and what they say about use; `scan.lock` is held while one page of that scan
- * is built, so two clients with the same cursor get the same page one after the other. scan.lock is taken with no
- * other lock held, and scans.lock never waits for it. A scan that has users is not freed.
+ * Locks: `scans.lock` guards the slots and what they say about use; `scan.lock` is held while one page of
+ * that scan is built, so two clients with the same cursor get the same page one after the other. scan.lock
+ * is taken with no other lock held, and scans.lock never waits for it. A scan that has users is not freed.
  *
- * Bounded work: a new page ends after COUNT entries taken, ENTRIES_MAX (or COUNT) met, PLACES_MAX places of the
- * map, STROBE_SCAN_PAGE_MAX bytes, or GLOB_STEPS_MAX of matching at its worst, whichever comes first; but it meets
- * at least one entry, or PLACES_MAX places without any. A full page looks ahead to the next entry, so that a cursor
- * other than 0 mostly means that there is more.
+ * Bounded work: a new page ends after COUNT entries taken, ENTRIES_MAX (or COUNT) met, PLACES_MAX places
+ * of the map, STROBE_SCAN_PAGE_MAX bytes, or GLOB_STEPS_MAX of matching at its worst, whichever comes
+ * first; but it meets at least one entry, or PLACES_MAX places without any. A full page looks ahead to the
+ * next entry, so that a cursor other than 0 mostly means that there is more.
  *
- * Not here: exactness (map/snapshot.c), the limit on snapshots' memory (the map's; we learn it as CLOSED or
- * TOO_MANY), the words of SCAN (cmd_scan.c) and of the listing (http_list.c). */
+ * Not here: exactness (map/snapshot.c), the limit on snapshots' memory (the map's; we learn it as CLOSED
+ * or TOO_MANY), the words of SCAN (cmd_scan.c) and of the listing (http_list.c). */
 #include "server/scans.h"
 
 #include <assert.h>
@@ -49,9 +50,9 @@ struct scan {
     pthread_mutex_t lock; /* guards the next six */
     struct strobe_snapshot *snapshot;
     struct strobe_position start, end; /* of the last page */
-    uint64_t last; /* cursor that gave the last page; 0: that page was SCAN 0's */
-    uint64_t next; /* cursor of the page to come; 0: there is none */
-    bool closed;   /* the map has closed the snapshot */
+    uint64_t last;                     /* cursor that gave the last page; 0: that page was SCAN 0's */
+    uint64_t next;                     /* cursor of the page to come; 0: there is none */
+    bool closed;                       /* the map has closed the snapshot */
     /* guarded by the registry's lock */
     unsigned slot;
     unsigned users;    /* threads that hold or wait for `lock` */
@@ -90,7 +91,8 @@ static uint64_t now_ms(const struct scans *scans) {
     return scans->options.now_ms(scans->options.now_context);
 }
 
-/* A tag that nobody can foresee; never 0. The registry's lock is held. false: the system has no randomness. */
+/* A tag that nobody can foresee; never 0. The registry's lock is held. false: the system has no
+ * randomness. */
 static bool draw_tag(struct scans *scans, uint64_t *tag) {
     do {
         if (scans->tags_left == 0) {
@@ -156,7 +158,8 @@ static bool is_full(const struct page *page) {
 static bool is_wanted(struct page *page, struct strobe_slice key) {
     const struct scans_query *query = page->query;
     if (query->nothing) return false;
-    if (query->prefix.len > 0 && (key.len < query->prefix.len || memcmp(key.data, query->prefix.data, query->prefix.len) != 0)) {
+    if (query->prefix.len > 0 &&
+        (key.len < query->prefix.len || memcmp(key.data, query->prefix.data, query->prefix.len) != 0)) {
         return false;
     }
     if (!query->has_match) return true;
@@ -183,8 +186,8 @@ static enum strobe_visit meet(void *context, const struct strobe_entry *entry) {
     return STROBE_VISIT_NEXT;
 }
 
-/* Reads a new page from *POSITION on, or with UNTIL the page that ended there, and moves *POSITION to its end.
- * Results: OK, NO_MEMORY, CLOSED. */
+/* Reads a new page from *POSITION on, or with UNTIL the page that ended there, and moves *POSITION to its
+ * end. Results: OK, NO_MEMORY, CLOSED. */
 static enum strobe_status read_page(struct strobe_snapshot *snapshot, const struct scans_query *query,
                                     struct strobe_position *position, const struct strobe_position *until) {
     struct page page = {.query = query, .again = until != NULL, .status = STROBE_OK};
@@ -192,14 +195,15 @@ static enum strobe_status read_page(struct strobe_snapshot *snapshot, const stru
     if (page.count > SCANS_COUNT_MAX) page.count = SCANS_COUNT_MAX;
     page.entries_max = page.count > ENTRIES_MAX ? page.count : ENTRIES_MAX;
     if (until != NULL && until->end != 0) until = NULL;
-    enum strobe_status status = strobe_snapshot_read(snapshot, position, until, page.again ? 0 : PLACES_MAX, meet, &page);
+    enum strobe_status status =
+        strobe_snapshot_read(snapshot, position, until, page.again ? 0 : PLACES_MAX, meet, &page);
     return page.status != STROBE_OK ? page.status : status;
 }
 
 /* ---- SCAN 0 --------------------------------------------------------------------------------------------- */
 
-/* Takes out the scan that can best be spared for a new one: a finished one, else the one idle longest. false: all are
- * active. The registry's lock is held. */
+/* Takes out the scan that can best be spared for a new one: a finished one, else the one idle longest.
+ * false: all are active. The registry's lock is held. */
 static bool spare_one(struct scans *scans, uint64_t now, struct scan **list) {
     struct scan *best = NULL;
     for (unsigned i = 0; i < scans->high; i++) {
@@ -217,8 +221,8 @@ static bool spare_one(struct scans *scans, uint64_t now, struct scan **list) {
     return true;
 }
 
-/* Opens a snapshot. When the map will have no more of them, scans are closed for it, here and now, because their
- * room is needed at once. */
+/* Opens a snapshot. When the map will have no more of them, scans are closed for it, here and now, because
+ * their room is needed at once. */
 static enum strobe_status open_snapshot(struct scans *scans, struct strobe_snapshot **snapshot) {
     for (unsigned tries = 0;; tries++) {
         enum strobe_status status = strobe_snapshot_open(scans->map, false, snapshot);
@@ -238,7 +242,8 @@ static enum strobe_status enroll(struct scans *scans, struct scan *scan) {
     enum strobe_status status = STROBE_OK;
     pthread_mutex_lock(&scans->lock);
     uint64_t now = now_ms(scans), tag = 0;
-    while (status == STROBE_OK && atomic_load_explicit(&scans->open, memory_order_relaxed) >= scans->options.max_scans) {
+    while (status == STROBE_OK &&
+           atomic_load_explicit(&scans->open, memory_order_relaxed) >= scans->options.max_scans) {
         if (!spare_one(scans, now, &spared)) status = STROBE_TOO_MANY;
     }
     if (status == STROBE_OK && !draw_tag(scans, &tag)) status = STROBE_NO_MEMORY;
@@ -302,7 +307,8 @@ static enum strobe_status first_page(struct scans *scans, const struct scans_que
 
 /* ---- the pages after it --------------------------------------------------------------------------------- */
 
-/* The scan in CURSOR's slot, with one user more, and a cursor in case that another page is to come; or NULL. */
+/* The scan in CURSOR's slot, with one user more, and a cursor in case that another page is to come; or
+ * NULL. */
 static struct scan *seize(struct scans *scans, uint64_t cursor, uint64_t *fresh) {
     uint64_t slot = cursor & (SCANS_MAX - 1), tag;
     struct scan *stale = NULL, *scan = NULL;
@@ -324,7 +330,8 @@ static struct scan *seize(struct scans *scans, uint64_t cursor, uint64_t *fresh)
 }
 
 /* The page of CURSOR, which may be this scan's or not. The scan's lock is held. */
-static enum strobe_status turn_page(struct scan *scan, uint64_t cursor, uint64_t fresh, const struct scans_query *query) {
+static enum strobe_status turn_page(struct scan *scan, uint64_t cursor, uint64_t fresh,
+                                    const struct scans_query *query) {
     if (scan->closed) return STROBE_CLOSED;
     if (scan->next != 0 && cursor == scan->next) {
         struct strobe_position start = scan->end, end = start;
@@ -344,7 +351,8 @@ static enum strobe_status turn_page(struct scan *scan, uint64_t cursor, uint64_t
     return STROBE_CLOSED;
 }
 
-static enum strobe_status later_page(struct scans *scans, uint64_t cursor, const struct scans_query *query, uint64_t *next) {
+static enum strobe_status later_page(struct scans *scans, uint64_t cursor, const struct scans_query *query,
+                                     uint64_t *next) {
     uint64_t fresh;
     struct scan *scan = seize(scans, cursor, &fresh);
     if (scan == NULL) return STROBE_CLOSED;

@@ -2,11 +2,11 @@
  *
  *     config -> log -> map -> services -> scans -> workers -> listeners -> "ready"      (and back in the other order)
  *
- * The calling thread runs worker 0, which has the listeners, the signals and the upkeep; each other worker has a thread.
- * The stop (SIGTERM, SIGINT): listeners close, every worker answers what has arrived and ends its loop, the threads are joined.
- * From the first signal on the system's default is back in force, so a second one ends the process at once.
- * SIGHUP: the log is opened again; options that reload and changed take effect, others are named in the log.
- * On failure to start: one line in the log that says why, and exit status 1.
+ * The calling thread runs worker 0, which has the listeners, the signals and the upkeep; each other worker has a
+ * thread. The stop (SIGTERM, SIGINT): listeners close, every worker answers what has arrived and ends its loop, the
+ * threads are joined. From the first signal on the system's default is back in force, so a second one ends the
+ * process at once. SIGHUP: the log is opened again; options that reload and changed take effect, others are named
+ * in the log. On failure to start: one line in the log that says why, and exit status 1.
  */
 #include "server/server.h"
 
@@ -126,7 +126,8 @@ static void stop(void *context) {
     services_close(server->services);
 }
 
-/* Compares option INDEX of FRESH with that in force. Results: is it changed, and may it? One that may not is put back. */
+/* Compares option INDEX of FRESH with that in force. Results: is it changed, and may it? One that may not is put
+ * back. */
 static bool take_option(struct server *server, struct config *fresh, size_t index) {
     char before[CONFIG_VALUE_TEXT], after[CONFIG_VALUE_TEXT];
 
@@ -276,7 +277,8 @@ static bool build_listeners(struct server *server) {
     const struct config *config = config_of(server);
     char error[LISTENER_ERROR_TEXT];
 
-    if (!listen_all(server, &resp_door, config->port) || !listen_all(server, &http_door, config->http_port)) return false;
+    if (!listen_all(server, &resp_door, config->port) || !listen_all(server, &http_door, config->http_port))
+        return false;
     if (config->unix_socket != NULL &&
         !keep_listener(server,
                        listener_open_unix(server->services, &resp_unix_door, config->unix_socket,
@@ -312,8 +314,9 @@ static bool build_signals(struct server *server) {
 static bool start_threads(struct server *server) {
     for (unsigned i = 1; i < server->threads; i++) {
         if (!worker_start(server->workers[i])) {
-            log_error(&server->log, "server", "cannot start a thread; lower threads or raise the limit threads=%u started=%u",
-                      server->threads, i);
+            log_error(&server->log, "server",
+                      "cannot start a thread; lower threads or raise the limit threads=%u started=%u", server->threads,
+                      i);
             return false;
         }
         server->running = i;
@@ -363,11 +366,13 @@ int server_run(struct config *config, int argc, char *const *argv) {
     http_door_setup();
     log_init(&server.log, config->log_level);
     if (!log_open(&server.log, config->log_file)) {
-        log_error(&server.log, "server", "cannot open the log file path=%s error=\"%s\"", config->log_file, strerror(errno));
+        log_error(&server.log, "server", "cannot open the log file path=%s error=\"%s\"", config->log_file,
+                  strerror(errno));
         config_free(config);
     } else if (build(&server, config)) {
         log_info(&server.log, "server", "ready version=%s pid=%d threads=%u shards=%llu malloc=%s", services_version(),
-                 (int)getpid(), server.threads, (unsigned long long)config_of(&server)->shards, memory_allocator_name());
+                 (int)getpid(), server.threads, (unsigned long long)config_of(&server)->shards,
+                 memory_allocator_name());
         notify("READY=1");
         worker_run(server.workers[0]);
         join_threads(&server);

@@ -1,7 +1,6 @@
+/* server.h - the whole process put together: configuration, map, workers, listeners, signals. */
 #ifndef STROBE_SERVER_SERVER_H
 #define STROBE_SERVER_SERVER_H
-
-/* server.h - the whole process put together: configuration, map, workers, listeners, signals. */
 
 #include "server/config.h"
 

@@ -1,12 +1,13 @@
 /* services.c - the pointers that handlers share, the configuration as of now, and work put off to the thread pool.
  *
- * Deferred work may come from any thread, but uv_queue_work belongs to a loop's own thread. So it is put on a locked list, and
- * worker 0 gives it to the pool:
+ * Deferred work may come from any thread, but uv_queue_work belongs to a loop's own thread. So it is put on a
+ * locked list, and worker 0 gives it to the pool:
  *
  *     services_defer -> list -> wake (uv_async on worker 0) -> uv_queue_work -> run
  *
- * Always: what was deferred runs exactly once. Without memory, and after services_close, it runs on the caller's thread.
- * A configuration that was replaced stays in a list until the end: others may still be reading it, and SIGHUP is rare.
+ * Always: what was deferred runs exactly once. Without memory, and after services_close, it runs on the caller's
+ * thread. A configuration that was replaced stays in a list until the end: others may still be reading it, and
+ * SIGHUP is rare.
  */
 #include "server/services.h"
 
@@ -35,7 +36,8 @@ struct services {
     struct services_parts parts;
     struct scans *scans;
     struct worker **workers;
-    _Atomic(const struct config *) config; /* acquire on reading pairs with the release of set_config: its fields are seen */
+    /* Acquire on reading pairs with the release of set_config: its fields are seen. */
+    _Atomic(const struct config *) config;
     struct retired *configs;               /* owned: all there were, the newest first; worker 0's */
     char config_path[PATH_MAX];
     char executable[PATH_MAX];

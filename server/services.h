@@ -1,10 +1,9 @@
-#ifndef STROBE_SERVER_SERVICES_H
-#define STROBE_SERVER_SERVICES_H
-
 /* services.h - what a handler may use besides the map: a handful of pointers to opaque things, and long work.
  *
- * Made by server.c before the first worker runs, the same until after the last one ended. What changes while the server
- * runs (the configuration, the sum of buffers) is behind a function. */
+ * Made by server.c before the first worker runs, the same until after the last one ended. What changes while the
+ * server runs (the configuration, the sum of buffers) is behind a function. */
+#ifndef STROBE_SERVER_SERVICES_H
+#define STROBE_SERVER_SERVICES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,8 +77,8 @@ void services_set_worker(struct services *services, unsigned index, struct worke
 /* Another configuration (taken) from now on. Worker 0's thread. */
 void services_set_config(struct services *services, struct config *config);
 
-/* Starts and ends taking deferred work on worker 0's loop. After the end it runs where it is deferred. Results: 0, or a uv
- * error. Worker 0's thread, or before it runs. */
+/* Starts and ends taking deferred work on worker 0's loop. After the end it runs where it is deferred. Results: 0,
+ * or a uv error. Worker 0's thread, or before it runs. */
 int services_open(struct services *services);
 void services_close(struct services *services);
 

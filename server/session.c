@@ -1,5 +1,6 @@
-/* session.c - a connection's version of the protocol, said in the three places that have to know it: the session, for the
- * replies to come; the writer of the reply under way; and the registry, for CLIENT LIST on other threads. */
+/* session.c - a connection's version of the protocol, said in the three places that have to know it: the
+ * session, for the replies to come; the writer of the reply under way; and the registry, for CLIENT LIST
+ * on other threads. */
 #include "server/session.h"
 
 #include <stdatomic.h>

@@ -1,7 +1,9 @@
-/* session.h - what a connection of the text door is to the commands: who it is, and how it wants its answers.
+/* session.h - what a connection of the text door is to the commands: who it is, and how it wants its
+ * answers.
  *
- * The door embeds one in each connection and hands it to every call. What other threads may see of a connection (name,
- * library, address, age) is in its row of the registry, clients.h, and not here. One thread at a time.
+ * The door embeds one in each connection and hands it to every call. What other threads may see of a
+ * connection (name, library, address, age) is in its row of the registry, clients.h, and not here. One
+ * thread at a time.
  */
 #ifndef STROBE_SERVER_SESSION_H
 #define STROBE_SERVER_SESSION_H

@@ -3,8 +3,8 @@
  *     key value [NX | XX] [EX seconds | KEEPTTL]         words; choices between |; what is in [] may be left out
  *     key [key ...]    key value [key value ...]         "..." repeats the words before the bracket
  *
- * An item is a lower-case word, a token (capitals) alone, a token and its word, or a bracket. The texts are our own rows,
- * so there is no error to report: tests/server/test_commands.c reads all of them. */
+ * An item is a lower-case word, a token (capitals) alone, a token and its word, or a bracket. The texts
+ * are our own rows, so there is no error to report: tests/server/test_commands.c reads all of them. */
 #include "server/syntax.h"
 
 #include <assert.h>
@@ -12,7 +12,7 @@
 enum { ITEMS_MAX = 8 };
 
 struct item {
-    struct strobe_slice text; /* a word, or what is inside of the bracket */
+    struct strobe_slice text;  /* a word, or what is inside of the bracket */
     struct strobe_slice token; /* before the word; empty: none */
     bool optional, multiple, bracket;
 };
@@ -184,6 +184,7 @@ static void write_sequence(struct strobe_reply *reply, struct strobe_slice text,
         write_word(reply, &items.list[0]);
         return;
     }
+    assert(items.count > 0);
     struct item block = {.optional = optional, .multiple = multiple};
     strobe_reply_map(reply, 3 + count_common(&block, STROBE_SLICE("")));
     write_name(reply, items.list[0].token.len > 0 ? items.list[0].token : items.list[0].text);

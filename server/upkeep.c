@@ -1,8 +1,8 @@
 /* upkeep.c - one timer on worker 0 for what nobody asks for.
  *
- * Expired entries: while there are entries that expire, all segments of the map are swept once a second, a tenth of them
- * every ROUND_MS, in slices of SLICE_US with a pause of at least PAUSE_MS behind each, so that worker 0's connections wait no longer
- * than a slice, and the sweep never takes more than a third of the loop.
+ * Expired entries: while there are entries that expire, all segments of the map are swept once a second, a tenth of
+ * them every ROUND_MS, in slices of SLICE_US with a pause of at least PAUSE_MS behind each, so that worker 0's
+ * connections wait no longer than a slice, and the sweep never takes more than a third of the loop.
  * Snapshots: what the limit closed is given back, idle scans are closed.
  * When there is nothing of all this the timer comes once a second and looks at some counters.
  */

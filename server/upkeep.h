@@ -1,8 +1,7 @@
-#ifndef STROBE_SERVER_UPKEEP_H
-#define STROBE_SERVER_UPKEEP_H
-
 /* upkeep.h - what has to be done now and then: taking back expired entries and the memory of closed snapshots, closing
  * idle scans. On worker 0's loop. */
+#ifndef STROBE_SERVER_UPKEEP_H
+#define STROBE_SERVER_UPKEEP_H
 
 struct services;
 struct upkeep;

@@ -1,10 +1,9 @@
-#ifndef STROBE_SERVER_WORKER_H
-#define STROBE_SERVER_WORKER_H
-
 /* worker.h - one event loop on one thread, with the connections that belong to it.
  *
  * Everything of a worker is for its own thread, except where a function says "any thread". Doors and handlers use
  * the first part; conn.c and server.c the second. */
+#ifndef STROBE_SERVER_WORKER_H
+#define STROBE_SERVER_WORKER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,8 +31,8 @@ struct metrics_slot *worker_metrics(const struct worker *worker);
 struct log *worker_log(const struct worker *worker);
 unsigned worker_index(const struct worker *worker); /* 0 to threads - 1 */
 
-/* The configuration as of now; borrowed until the end of the process, but ask again for each request, since SIGHUP makes
- * a new one. */
+/* The configuration as of now; borrowed until the end of the process, but ask again for each request, since SIGHUP
+ * makes a new one. */
 const struct config *worker_config(const struct worker *worker);
 
 /* The parser's limits as of now; lives as long as the worker, changes with SIGHUP. */
@@ -45,8 +44,8 @@ struct resp_batch *worker_batch(const struct worker *worker);
 /* The loop's clock in milliseconds, which starts anywhere and never runs backwards; for timeouts. */
 uint64_t worker_now(const struct worker *worker);
 
-/* The date of now as HTTP writes it (29 bytes, "Sun, 22 Nov 2026 20:36:25 GMT"), made once a second. Borrowed until the next
- * call. */
+/* The date of now as HTTP writes it (29 bytes, "Sun, 22 Nov 2026 20:36:25 GMT"), made once a second. Borrowed until
+ * the next call. */
 struct strobe_slice worker_http_date(struct worker *worker);
 
 /* ---- for conn.c, listener.c and server.c ---------------------------------------------------- */
@@ -97,8 +96,8 @@ void worker_hand(struct worker *worker, struct conn *conn);
 unsigned worker_connections(const struct worker *worker);
 unsigned worker_refusals(const struct worker *worker);
 
-/* Asks the worker to close its largest connection if max-buffers is still passed and no other worker has a larger one.
- * Any thread. */
+/* Asks the worker to close its largest connection if max-buffers is still passed and no other worker has a larger
+ * one. Any thread. */
 void worker_shed(struct worker *worker);
 
 /* Bytes of the largest connection as last looked at. Any thread; a hint. */
@@ -126,8 +125,8 @@ void worker_watch(struct worker *worker, struct conn *conn, uint64_t deadline);
 /* No more turns and timeouts for CONN, which closes. */
 void worker_forget(struct worker *worker, struct conn *conn);
 
-/* The buffers of one connection went from BEFORE to AFTER bytes. May close connections of this worker (not while a door is
- * called: ask outside), or make another worker do so. */
+/* The buffers of one connection went from BEFORE to AFTER bytes. May close connections of this worker (not while a
+ * door is called: ask outside), or make another worker do so. */
 void worker_charge(struct worker *worker, size_t before, size_t after);
 
 #endif

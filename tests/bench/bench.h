@@ -53,7 +53,8 @@ void bench_record(struct bench_histogram *histogram, uint64_t ns);
 double bench_quantile(const struct bench_histogram *histogram, double q); /* ns, upper edge of the step */
 
 /* Consecutive operations of one thread: each lap is the time since the last, so that a thread that loses its
- * processor loses it within a lap. Slow laps in which that happened are set aside: they show the scheduler, not us. */
+ * processor loses it within a lap. Slow laps in which that happened are set aside: they show the scheduler, not
+ * us. */
 struct bench_laps {
     struct bench_histogram laps;
     uint64_t last;
@@ -75,16 +76,16 @@ static inline uint64_t bench_random(uint64_t *x)
 }
 
 struct bench_text {
-    const char *data;
-    size_t len;
+    char data[16]; /* BENCH_KEY_LEN bytes of it */
 };
 
-/* COUNT keys `key:%010d`, each reached through a pointer and a length as Go reaches its strings. Exits without memory. */
+/* COUNT keys `key:%010d`, one after the other. Exits without memory. */
 struct bench_text *bench_keys_new(uint64_t count);
 void bench_keys_free(struct bench_text *keys);
 void bench_key_write(char at[BENCH_KEY_LEN], uint64_t number); /* no terminator */
 
-/* BENCH_ZIPF numbers below COUNT, by Zipf's law with exponent 0.99, the frequent ones scattered. The caller frees it. */
+/* BENCH_ZIPF numbers below COUNT, by Zipf's law with exponent 0.99, the frequent ones scattered. The caller frees
+ * it. */
 #define BENCH_ZIPF ((size_t)1 << 20)
 uint32_t *bench_zipf_new(uint64_t count);
 
@@ -117,7 +118,8 @@ struct bench_cell {
     bench_row((bench), (table), (const struct bench_cell[]){__VA_ARGS__},                                \
               sizeof((const struct bench_cell[]){__VA_ARGS__}) / sizeof(struct bench_cell))
 
-/* Prints one row, and the names of the columns when TABLE is another one than before; with --json an object a line. */
+/* Prints one row, and the names of the columns when TABLE is another one than before; with --json an object a
+ * line. */
 void bench_row(struct bench *bench, const char *table, const struct bench_cell *cells, size_t count);
 
 _Noreturn void bench_die(const char *what);

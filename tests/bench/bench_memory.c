@@ -1,7 +1,7 @@
 /* bench_memory.c - bytes per entry, and what growing and shrinking costs the slowest operation.
  *
- * Sizes are resident sizes of a process of its own for each row, less that of the same process with an empty map. Keys are
- * made on the fly, so nothing but the map grows.
+ * Sizes are resident sizes of a process of its own for each row, less that of the same process with an empty map.
+ * Keys are made on the fly, so nothing but the map grows.
  */
 #include "tests/bench/bench.h"
 
@@ -22,13 +22,20 @@ struct payload {
     size_t key_len, value_len;
 };
 
-/* Key NUMBER of LEN bytes, 8 at least: digits with zeros before them, that begin as the benchmark's keys do if there is room. */
+/* Key NUMBER of LEN bytes, 8 at least: digits with zeros before them, that begin as the benchmark's keys do if
+ * there is room. */
 static void make_key(char *at, size_t len, uint64_t number)
 {
     for (size_t i = len; i-- > 0; number /= 10)
         at[i] = (char)('0' + number % 10);
     if (len >= BENCH_KEY_LEN)
         memcpy(at, "key:", 4);
+}
+
+static void put(struct strobe_map *map, const char *key, struct payload payload, const char *value)
+{
+    if (strobe_set(map, key, payload.key_len, value, payload.value_len, 0) != STROBE_OK)
+        bench_die("no memory for a set");
 }
 
 static void put_range(struct strobe_map *map, struct payload payload, uint64_t from, uint64_t to)
@@ -38,7 +45,7 @@ static void put_range(struct strobe_map *map, struct payload payload, uint64_t f
     memset(value, 'x', payload.value_len);
     for (uint64_t i = from; i < to; i++) {
         make_key(key, payload.key_len, i);
-        bench_set(map, &(struct bench_text){key, payload.key_len}, value, payload.value_len);
+        put(map, key, payload, value);
     }
 }
 
@@ -51,7 +58,7 @@ static void rewrite(struct strobe_map *map, struct payload payload, uint64_t cou
     memset(value, 'y', payload.value_len);
     for (uint64_t i = 0; i < count; i++) {
         make_key(key, payload.key_len, bench_random(&x) % count);
-        bench_set(map, &(struct bench_text){key, payload.key_len}, value, payload.value_len);
+        put(map, key, payload, value);
     }
 }
 
@@ -139,11 +146,11 @@ static void print_laps(struct bench *bench, const char *what, const struct bench
     const struct bench_histogram *h = &laps->laps;
 
     BENCH_ROW(bench, "growth: time of an operation, us", BENCH_TEXT("phase", what), BENCH_NUMBER("ops", h->total, 0),
-              BENCH_NUMBER("p50", bench_quantile(h, 0.5) / 1e3, 2), BENCH_NUMBER("p99", bench_quantile(h, 0.99) / 1e3, 2),
+              BENCH_NUMBER("p50", bench_quantile(h, 0.5) / 1e3, 2),
+              BENCH_NUMBER("p99", bench_quantile(h, 0.99) / 1e3, 2),
               BENCH_NUMBER("p99.9", bench_quantile(h, 0.999) / 1e3, 2),
-              BENCH_NUMBER("p99.99", bench_quantile(h, 0.9999) / 1e3, 2),
-              BENCH_NUMBER("max", (double)h->max / 1e3, 1), BENCH_NUMBER("set_aside", laps->aside, 0),
-              BENCH_NUMBER("aside_max", (double)laps->aside_max / 1e3, 1));
+              BENCH_NUMBER("p99.99", bench_quantile(h, 0.9999) / 1e3, 2), BENCH_NUMBER("max", (double)h->max / 1e3, 1),
+              BENCH_NUMBER("set_aside", laps->aside, 0), BENCH_NUMBER("aside_max", (double)laps->aside_max / 1e3, 1));
 }
 
 static void print_memory(struct bench *bench, struct strobe_map *map, const char *when, uint64_t empty)
@@ -173,8 +180,8 @@ struct phase {
 /* A snapshot is opened at the start and after each further part of the phase, and none is read or closed. */
 static void run_phase(struct bench *bench, const char *name, const struct phase *phase)
 {
-    char key[BENCH_KEY_LEN], value[BENCH_VALUE_LEN];
-    struct bench_text text = {key, sizeof key};
+    char value[BENCH_VALUE_LEN];
+    struct bench_text key;
     struct bench_laps *laps = malloc(sizeof *laps);
     uint64_t opened = 0;
 
@@ -186,13 +193,13 @@ static void run_phase(struct bench *bench, const char *name, const struct phase 
         if (opened < phase->scan_count && i >= opened * phase->count / phase->scan_count &&
             strobe_snapshot_open(phase->map, true, &phase->scans[opened++]) != STROBE_OK)
             bench_die("cannot open a snapshot");
-        bench_key_write(key, i * PRIME % phase->count);
+        bench_key_write(key.data, i * PRIME % phase->count);
         if (i % BENCH_BURST == 0)
             (void)strobe_map_tick(phase->map);
         if (phase->erase)
-            (void)bench_del(phase->map, &text);
+            (void)bench_del(phase->map, &key);
         else
-            bench_set(phase->map, &text, value, sizeof value);
+            bench_set(phase->map, &key, value, sizeof value);
         bench_lap(laps);
     }
     print_laps(bench, name, laps);

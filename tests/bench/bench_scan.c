@@ -83,7 +83,8 @@ static double scan_for(struct strobe_map *map, double seconds, uint64_t *scans)
     return (double)keys * 1e3 / (double)took;
 }
 
-static void print_writer(struct bench *bench, const char *beside, const struct writer *writer, double seconds, double rate)
+static void print_writer(struct bench *bench, const char *beside, const struct writer *writer, double seconds,
+                         double rate)
 {
     const struct bench_histogram *h = &writer->laps.laps;
 

@@ -1,9 +1,9 @@
 /* bench_speed.c - nanoseconds per operation of many threads, and of batches against single gets.
  *
  * The workload of tests/bench/gomap: keys of 14 bytes, values of 32 copied in on a write and out on a read, as a
- * server must. One operation is what strobed does for one command: strobe_key, strobe_enter, strobe_find or strobe_put,
- * strobe_leave, and one strobe_map_tick for every BENCH_BURST of them. Wall time is that of all threads together, so with
- * two processors half of what one operation takes.
+ * server must. One operation is what strobed does for one command: strobe_key, strobe_enter, strobe_find or
+ * strobe_put, strobe_leave, and one strobe_map_tick for every BENCH_BURST of them. Wall time is that of all threads
+ * together, so with two processors half of what one operation takes.
  */
 #include "tests/bench/bench.h"
 
@@ -76,8 +76,8 @@ static void copying_burst(struct worker *worker, struct load *load)
         size_t len = sizeof out;
 
         if ((worker->x >> 32) % 100 >= load->writes)
-            (void)strobe_get(load->map, key->data, key->len, out, &len);
-        else if (strobe_set(load->map, key->data, key->len, value, sizeof value, 0) != STROBE_OK)
+            (void)strobe_get(load->map, key->data, BENCH_KEY_LEN, out, &len);
+        else if (strobe_set(load->map, key->data, BENCH_KEY_LEN, value, sizeof value, 0) != STROBE_OK)
             bench_die("no memory for a set");
     }
 }
@@ -104,7 +104,7 @@ static void batch_burst(struct worker *worker, struct load *load)
         for (unsigned i = 0; i < BATCH; i++) {
             const struct bench_text *key = choose(worker, load);
 
-            keys[i] = strobe_key(load->map, key->data, key->len);
+            keys[i] = strobe_key(load->map, key->data, BENCH_KEY_LEN);
         }
         strobe_get_many(load->map, keys, BATCH, copy_out, out);
     }

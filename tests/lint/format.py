@@ -7,6 +7,7 @@ import re
 import tree
 
 LINE_MAX = 120
+TABLE_MAX = 132  # of a .def: a row is worth a line
 SCRIPTS_TOO = ("bootstrap", ".ci/run", "tests/run", "tests/lint/tidy", "tests/lint/cppcheck", "tests/fuzz/run")
 # Written in pieces, so that this file does not complain about itself.
 LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|HA" r"CK|X" r"XX)\b")
@@ -17,13 +18,13 @@ OPENINGS = {
 }
 
 
-def check_line(line):
+def check_line(line, longest):
     if "\t" in line:
         yield "has a tab"
     if line != line.rstrip():
         yield "has space at its end"
-    if len(line) > LINE_MAX:
-        yield f"is {len(line)} characters long (limit {LINE_MAX})"
+    if len(line) > longest:
+        yield f"is {len(line)} characters long (limit {longest})"
     if LEFTOVER.search(line):
         yield "has a note to self; finish it or write an issue"
     if BROAD_KILL.search(line):
@@ -44,8 +45,9 @@ def check(root):
             complaints.append(f"{path} does not open with a comment that says why it exists")
         if not text.endswith("\n"):
             complaints.append(f"{path} does not end with a newline")
+        longest = TABLE_MAX if path.endswith(".def") else LINE_MAX
         for number, line in enumerate(text.split("\n"), 1):
-            complaints += [f"{path}:{number} {what}" for what in check_line(line)]
+            complaints += [f"{path}:{number} {what}" for what in check_line(line, longest)]
     return complaints
 
 

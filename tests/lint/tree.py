@@ -26,7 +26,7 @@ def files(root, folders=FOLDERS, endings=BY_HAND):
 
 
 def read(root, path):
-    with open(os.path.join(root, path), encoding="utf-8") as file:
+    with open(os.path.join(root, path), encoding="utf-8", newline="") as file:
         return file.read()
 
 
@@ -43,13 +43,13 @@ class Plant:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         before = ""
         if os.path.exists(target):
-            with open(target, encoding="utf-8") as file:
+            with open(target, encoding="utf-8", newline="") as file:
                 before = file.read()
         if callable(self.text):
             after = self.text(before)
         else:
             after = self.text + before if self.first else before + self.text
-        with open(target, "w", encoding="utf-8") as file:
+        with open(target, "w", encoding="utf-8", newline="") as file:
             file.write(after)
 
 

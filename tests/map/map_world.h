@@ -24,7 +24,8 @@ void map_world_open_with(struct map_world *w, struct strobe_map_options options)
 void map_world_close(struct map_world *w);
 
 /* Text keys and values. */
-enum strobe_status map_world_set(struct map_world *w, const char *key, const char *value, uint64_t expiry) STROBE_OUTSIDE;
+enum strobe_status map_world_set(struct map_world *w, const char *key, const char *value, uint64_t expiry)
+    STROBE_OUTSIDE;
 enum strobe_status map_world_del(struct map_world *w, const char *key) STROBE_OUTSIDE;
 void map_world_assert(struct map_world *w, const char *key, const char *value) STROBE_OUTSIDE; /* NULL: missing */
 uint64_t map_world_version(struct map_world *w, const char *key) STROBE_OUTSIDE;               /* 0: missing */

@@ -14,7 +14,8 @@
 #define VERSION_MAX ((UINT64_C(1) << 56) - 1)
 
 static const size_t key_lengths[] = {1, 2, 127, 128, 16383, 16384, STROBE_KEY_MAX};
-static const size_t value_lengths[] = {0, 1, 127, 128, STROBE_BLOB_MIN - 1, STROBE_BLOB_MIN, STROBE_BLOB_MIN + 1, 2097152};
+static const size_t value_lengths[] = {0,      1, 127, 128, STROBE_BLOB_MIN - 1, STROBE_BLOB_MIN, STROBE_BLOB_MIN + 1,
+                                       2097152};
 static const size_t type_lengths[] = {0, 1, 24, STROBE_TYPE_MAX};
 static const uint64_t expiries[] = {0, 1, 1767225600000, UINT64_MAX};
 
@@ -247,7 +248,8 @@ static void test_a_small_blob_stays_a_blob(void **state)
     before = w.memory.bytes;
     blob = strobe_blob_new(w.map, 3);
     memcpy(strobe_blob_bytes(blob, NULL), "abc", 3);
-    assert_int_equal(strobe_entry_new(w.map, &(struct strobe_entry_spec){.key = &key, .blob = blob}, &entry), STROBE_OK);
+    assert_int_equal(strobe_entry_new(w.map, &(struct strobe_entry_spec){.key = &key, .blob = blob}, &entry),
+                     STROBE_OK);
     strobe_blob_release(blob);
     assert_memory_equal(strobe_entry_value(entry, &len), "abc", 3);
     assert_int_equal(len, 3);

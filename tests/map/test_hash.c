@@ -1,8 +1,8 @@
 /* test_hash.c - the hash is SipHash-1-3, and it spreads keys over shards, segments, buckets and tags.
  *
- * It is held against a second implementation, written from the paper byte by byte with the rounds as parameters, which is
- * itself held against the paper's vector (for 2-4) and Rust's (for 1-3). The statistics use fixed seeds, so that they
- * come out the same each time; the bound is five standard deviations of chi-square. */
+ * It is held against a second implementation, written from the paper byte by byte with the rounds as parameters,
+ * which is itself held against the paper's vector (for 2-4) and Rust's (for 1-3). The statistics use fixed seeds,
+ * so that they come out the same each time; the bound is five standard deviations of chi-square. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -206,7 +206,7 @@ static void test_pages_between_growth_and_shrinkage_show_each_key_once(void **st
             map_world_fill(&w, "other", 12000);
         else
             map_world_drain(&w, "other", 12000);
-        assert_int_equal(strobe_snapshot_read(snapshot, &position, NULL, 900, count_mine, seen), STROBE_OK);
+        assert_int_equal(strobe_snapshot_read(snapshot, &position, NULL, 300, count_mine, seen), STROBE_OK);
         strobe_snapshot_forget(snapshot, &position);
         if (waves == 2)
             map_world_drain(&w, "k", MINE); /* from now on only the snapshot has them */
@@ -816,7 +816,7 @@ static void test_over_the_memory_limit_an_idle_one_is_closed_and_its_memory_come
     map_world_stats(&w, &stats);
     assert_int_equal(stats.revoked, 1);
     assert_int_equal(stats.snapshots, 0);
-    assert_true(stats.snapshot_bytes > 0 && stats.snapshot_bytes < 100000 + 2 * (7168 + 256)); /* and no more was added */
+    assert_true(stats.copies > 0 && stats.copies <= 100000 / 4096 + 1); /* and then no more were made */
     strobe_map_maintain(w.map);
     assert_no_snapshot_memory(&w);
     assert_int_equal(read_one(idle), STROBE_CLOSED);
@@ -891,9 +891,10 @@ static enum strobe_visit be_slow(void *context, const struct strobe_entry *entry
     const char *key = strobe_entry_key(entry, &len);
 
     if (slow->met++ == 0) {
+        slow->w->now += 2 * IDLE_MS;
+        strobe_map_tick(slow->w->map);
         if (slow->flush_first)
             flush(slow->w);
-        slow->w->now += 2 * IDLE_MS;
         map_world_fill(slow->w, "k", 10000);
         map_world_fill(slow->w, "k", 10000);
         strobe_map_maintain(slow->w->map);

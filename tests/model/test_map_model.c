@@ -135,8 +135,8 @@ static uint32_t some_key(struct world *w)
 }
 
 /* What was just put under NUMBER is what CELL says, with a version that key never had. */
-STROBE_INSIDE static void wrote(struct world *w, struct strobe_access *access, uint32_t number, const struct strobe_key *key,
-                  struct cell *cell)
+STROBE_INSIDE static void wrote(struct world *w, struct strobe_access *access, uint32_t number,
+                                const struct strobe_key *key, struct cell *cell)
 {
     const struct strobe_entry *entry = strobe_find(access, key);
 
@@ -182,8 +182,8 @@ static void step_del(struct world *w)
     w->cells[number].stamp = 0;
 }
 
-STROBE_INSIDE static void assert_is_as_model(struct world *w, struct strobe_access *access, const struct strobe_key *key,
-                               uint32_t number)
+STROBE_INSIDE static void assert_is_as_model(struct world *w, struct strobe_access *access,
+                                             const struct strobe_key *key, uint32_t number)
 {
     const struct strobe_entry *entry = strobe_find(access, key);
 

@@ -1,7 +1,6 @@
 """http_client.py - an HTTP client that sends what it is told, byte for byte, and reads replies strictly.
 
 Not a module of Python's own, because those mend what they send and forgive what they read."""
-import socket
 import subprocess
 import unittest
 
@@ -28,18 +27,9 @@ class Reply:
         return f"Reply({self.status}, {self.headers}, {self.body[:200]!r})"
 
 
-class Client:
-    def __init__(self, port, receive_buffer=None):
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(20)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.held = b""
-
-    def close(self):
-        self.socket.close()
+class Client(strobe_test.Client):
+    def __init__(self, port, **options):
+        super().__init__(("127.0.0.1", port), **options)
 
     def send(self, data, step=None):
         """All of DATA, in pieces of STEP bytes; a server that has closed meanwhile is no error."""
@@ -48,40 +38,6 @@ class Client:
                 self.socket.sendall(data[i:i + (step or len(data))])
         except (BrokenPipeError, ConnectionResetError):
             pass
-
-    def more(self):
-        data = self.socket.recv(1 << 18)
-        if not data:
-            raise EOFError(self.held)
-        self.held += data
-
-    def line(self):
-        while b"\r\n" not in self.held:
-            self.more()
-        line, self.held = self.held.split(b"\r\n", 1)
-        return line
-
-    def exactly(self, size):
-        pieces = [self.held]
-        got = len(self.held)
-        while got < size:
-            data = self.socket.recv(1 << 18)
-            if not data:
-                raise EOFError(b"".join(pieces)[-200:])
-            pieces.append(data)
-            got += len(data)
-        data = b"".join(pieces)
-        self.held = data[size:]
-        return data[:size]
-
-    def rest(self):
-        """What comes until the server closes."""
-        data, self.held = self.held, b""
-        while True:
-            piece = self.socket.recv(1 << 18)
-            if not piece:
-                return data
-            data += piece
 
     def head(self):
         version, status, _ = self.line().split(b" ", 2)
@@ -138,9 +94,12 @@ class HttpCase(unittest.TestCase):
         return client
 
     def ask(self, data, is_head=False):
-        client = self.open()
-        client.send(data)
-        return client.reply(is_head)
+        client = Client(self.port)
+        try:
+            client.send(data)
+            return client.reply(is_head)
+        finally:
+            client.close()
 
     def curl(self, *arguments, stdin=b""):
         run = subprocess.run(["curl", "-sS", "--max-time", "20", *arguments], input=stdin, capture_output=True,

@@ -25,7 +25,8 @@ ROWS = [
      [201, 204, 204], False),
     ("post is put", put(b"/kv/r3", b"v", method=b"POST") + put(b"/kv/r3", b"", method=b"DELETE"), [201, 204], False),
     ("delete missing", put(b"/kv/none", b"", method=b"DELETE"), [404], False),
-    ("empty value", put(b"/kv/r4", b"") + get(b"/kv/r4") + put(b"/kv/r4", b"", method=b"DELETE"), [201, 200, 204], False),
+    ("empty value", put(b"/kv/r4", b"") + get(b"/kv/r4") + put(b"/kv/r4", b"", method=b"DELETE"),
+     [201, 200, 204], False),
     ("options of a key", b"OPTIONS /kv/k HTTP/1.1\r\n" + HOST + b"\r\n", [204], False),
     ("options of all", b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", [204], False),
     ("patch not yet", put(b"/kv/k", b"1", method=b"PATCH"), [405], False),
@@ -52,7 +53,7 @@ ROWS = [
     ("condition on nothing", put(b"/kv/none", b"v", b'If-Match: "12"'), [412], False),
     ("errors in the middle", get(b"/healthz") + put(b"/kv/k?x", b"body") + get(b"/nowhere") + get(b"/readyz"),
      [200, 400, 404, 200], False),
-    ("error before a body that does not come", put(b"/kv/k?x", b"")[:-2].replace(b": 0", b": 99") + b"\r\n", [400], True),
+    ("error before a body that does not come", put(b"/kv/k?x", b"").replace(b": 0", b": 99"), [400], True),
     ("body too large", put(b"/kv/k", b"").replace(b"Length: 0", b"Length: 99999999999"), [413], True),
     ("chunked body", b"PUT /kv/r5 HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
      b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: t\r\n\r\n" + get(b"/kv/r5") + put(b"/kv/r5", b"", method=b"DELETE"),
@@ -75,7 +76,7 @@ ROWS = [
     ("upgrade is ignored", get(b"/healthz", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c",
                                b"HTTP2-Settings: AAMAAABkAAQAAP__"), [200], False),
     ("absolute form", b"GET http://localhost:1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", [200], False),
-    ("absolute form of a stranger", b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", [403], False),
+    ("absolute form of a stranger", b"GET http://evil.example/healthz HTTP/1.1\r\n" + HOST + b"\r\n", [403], False),
     ("bare line feeds", b"GET /healthz HTTP/1.1\nHost: localhost\n\n", [400], True),
     ("folded header", b"GET /healthz HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n", [400], True),
     ("space before a colon", b"GET /healthz HTTP/1.1\r\n" + HOST + b"X : a\r\n\r\n", [400], True),
@@ -172,7 +173,8 @@ class HttpTest(HttpCase):
         self.assertEqual(headers["cache-control"], "no-cache")
 
     def test_content_type_is_kept_and_a_form_counts_as_none(self):
-        for sent, stored in ((b"text/plain; charset=utf-8", "text/plain; charset=utf-8"), (None, "application/octet-stream"),
+        for sent, stored in ((b"text/plain; charset=utf-8", "text/plain; charset=utf-8"),
+                             (None, "application/octet-stream"),
                              (b"application/x-www-form-urlencoded", "application/octet-stream"),
                              (b"application/json", "application/json")):
             self.ask(put(b"/kv/type", b"v", *([b"Content-Type: " + sent] if sent else [])))
@@ -273,13 +275,15 @@ class HttpTest(HttpCase):
                          "GET, HEAD, PUT, POST, DELETE, OPTIONS")
         self.assertEqual(self.ask(b"OPTIONS /kv/k HTTP/1.1\r\n" + HOST + b"\r\n").headers["allow"],
                          "GET, HEAD, PUT, POST, DELETE, OPTIONS")
-        self.assertEqual(self.ask(put(b"/kv/", b"")).headers["allow"], "GET, HEAD, OPTIONS")
+        self.assertEqual(self.ask(put(b"/kv/", b"")).headers["allow"], "GET, HEAD, DELETE, OPTIONS")
+        self.assertEqual(self.ask(put(b"/", b"")).headers["allow"], "GET, HEAD, OPTIONS")
 
     def test_allowed_host_is_served(self):
         for host in (b"kv.example.org", b"KV.Example.ORG:99", b"kv.example.org."):
             self.assertEqual(self.ask(b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\n\r\n").status, 200)
         client = self.open()
-        for host, status in ((b"127.0.0.1:7", 200), (b"a.example", 403), (b"127.0.0.1:7", 200), (b"app.localhost", 200)):
+        for host, status in ((b"127.0.0.1:7", 200), (b"a.example", 403), (b"127.0.0.1:7", 200),
+                             (b"app.localhost", 200)):
             client.send(b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
             self.assertEqual(client.reply().status, status)
 
@@ -301,7 +305,8 @@ class HttpTest(HttpCase):
 
     def test_hundred_pipelined_requests_are_answered_in_order(self):
         client = self.open()
-        client.send(b"".join(put(b"/kv/p%d" % i, b"%d" % i) + get(b"/kv/p%d" % i) + get(b"/kv/%zz") for i in range(100)))
+        client.send(b"".join(put(b"/kv/p%d" % i, b"%d" % i) + get(b"/kv/p%d" % i) + get(b"/kv/%zz")
+                             for i in range(100)))
         for i in range(100):
             self.assertIn(client.reply().status, (201, 204))
             self.assertEqual(client.reply().body, b"%d" % i)
@@ -355,6 +360,66 @@ class HttpTest(HttpCase):
         self.assertIn('strobe_http_replies_total{status="4xx"}', samples)
 
 
+class LimitTest(HttpCase):
+    options = ("--request-timeout", "300ms", "--max-value", "1kb")
+
+    def test_half_a_request_times_out_with_408(self):
+        for data in (b"GET / HT", get(b"/")[:-2], put(b"/kv/k", b"half of it")[:-5]):
+            client = self.open()
+            client.send(data)
+            reply = client.reply()
+            self.assertEqual((reply.status, reply.headers["connection"]), (408, "close"))
+            self.assertEqual(client.rest(), b"")
+            client.close()
+
+    def test_head_that_trickles_times_out(self):
+        client = self.open()
+        client.socket.settimeout(0.05)
+        begin = time.monotonic()
+        for byte in b"GET /kv/" + b"x" * 400:
+            client.send(bytes([byte]))
+            try:
+                client.more()
+                break
+            except TimeoutError:
+                self.assertLess(time.monotonic() - begin, 10)
+        client.socket.settimeout(20)
+        self.assertEqual(client.reply().status, 408)
+
+    def test_idle_connection_does_not_time_out(self):
+        client = self.open()
+        client.send(get(b"/healthz"))
+        client.reply()
+        time.sleep(0.5)
+        client.send(get(b"/healthz"))
+        self.assertEqual(client.reply().status, 200)
+
+    def test_value_over_the_limit_is_refused_at_the_byte(self):
+        self.assertEqual(self.ask(put(b"/kv/k", b"x" * 1024)).status, 201)
+        self.assertEqual(self.ask(put(b"/kv/k", b"x" * 1025)).status, 413)
+        chunked = b"PUT /kv/k HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+        chunked += b"400\r\n" + b"x" * 1024 + b"\r\n"
+        self.assertEqual(self.ask(chunked + b"0\r\n\r\n").status, 204)
+        self.assertEqual(self.ask(chunked + b"1\r\nx\r\n0\r\n\r\n").status, 413)
+
+
+class CrowdTest(HttpCase):
+    options = ("--max-clients", "4")
+
+    def test_one_too_many_is_told_so(self):
+        clients = [self.open() for _ in range(4)]
+        for client in clients:
+            client.send(get(b"/healthz"))
+            self.assertEqual(client.reply().status, 200)
+        extra = self.open()
+        reply = extra.reply()
+        self.assertEqual((reply.status, reply.headers["retry-after"]), (503, "1"))
+        self.assertIn(b"max-clients", reply.body)
+        self.assertEqual(extra.rest(), b"")
+        for client in clients:
+            client.close()
+
+
 @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
 class CurlTest(HttpCase):
     def test_every_way_to_upload(self):
@@ -363,8 +428,9 @@ class CurlTest(HttpCase):
             file.flush()
             body = read(file.name)
             for arguments in (["-T", file.name], ["--data-binary", "@" + file.name], ["-T", "-"],
-                              ["--data-binary", "@" + file.name, "-H", "Expect:"], ["-T", "-", "-H", "Expect: 100-continue"],
-                              ["-X", "PUT", "--data-binary", "@-"], ["--http2", "-T", file.name], ["--http1.0", "-T", file.name]):
+                              ["--data-binary", "@" + file.name, "-H", "Expect:"],
+                              ["-T", "-", "-H", "Expect: 100-continue"], ["-X", "PUT", "--data-binary", "@-"],
+                              ["--http2", "-T", file.name], ["--http1.0", "-T", file.name]):
                 self.curl(*arguments, f"{self.url}/kv/upload", stdin=body)
                 self.assertEqual(self.curl(f"{self.url}/kv/upload"), body, arguments)
         self.curl("-d", "hello", f"{self.url}/kv/upload")
@@ -383,9 +449,11 @@ class CurlTest(HttpCase):
             for i in range(200):
                 with open(f"{folder}/f{i}", "wb") as file:
                     file.write(b"%d" % i * 500)
-            lines = "".join(f'next\nurl = "{self.url}/kv/par/{i}"\nupload-file = "{folder}/f{i}"\nsilent\n' for i in range(200))
+            lines = "".join(f'next\nurl = "{self.url}/kv/par/{i}"\nupload-file = "{folder}/f{i}"\nsilent\n'
+                            for i in range(200))
             self.curl("--parallel", "-K", "-", stdin=lines[5:].encode())
-            lines = "".join(f'url = "{self.url}/kv/par/{i}"\noutput = "{folder}/g{i}"\n' for i in range(200))
+            lines = "".join(f'url = "{self.url}/kv/par/{i}"\noutput = "{folder}/g{i}"\n'
+                            for i in range(200))
             self.curl("--parallel", "-K", "-", stdin=lines.encode())
             for i in range(200):
                 self.assertEqual(read(f"{folder}/g{i}"), b"%d" % i * 500)

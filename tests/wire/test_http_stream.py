@@ -95,7 +95,8 @@ class PageTest(ListCase):
         self.assertEqual(entries["a"]["version"], etag)
         self.assertIn(entries["a"]["ttl"], (99, 100))
         self.assertEqual((entries["b"]["value"], entries["b"]["ttl"]), ("two", None))
-        self.assertEqual({line["key"]: line["value"] for line in self.stream(b"stream&values")}, {"a": "one", "b": "two"})
+        lines = self.stream(b"stream&values")
+        self.assertEqual({line["key"]: line["value"] for line in lines}, {"a": "one", "b": "two"})
         self.assertIn("keys", json.loads(self.ask(get(b"/kv/?values=0")).body))
 
     def test_bytes_that_are_not_utf8_come_as_base64(self):
@@ -133,6 +134,39 @@ class PageTest(ListCase):
             self.server.resp("SET", b"\xff&=%%+ %d" % i, "v")
         found = [text(key) for page in self.pages(b"prefix=%FF%26%3D%25%2B+&limit=7") for key in page]
         self.assertEqual(sorted(found), sorted(b"\xff&=%%+ %d" % i for i in range(50)))
+
+
+class DeleteTest(ListCase):
+    def delete(self, query):
+        return self.ask(put(b"/kv/" + query, b"", method=b"DELETE"))
+
+    def test_prefix_goes_and_the_rest_stays(self):
+        load(self.server, 5000, "go:")
+        load(self.server, 500, "stay:")
+        reply = self.delete(b"?prefix=go%3A")
+        self.assertEqual((reply.status, json.loads(reply.body)), (200, {"deleted": 5000}))
+        self.assertEqual(self.server.resp("DBSIZE"), 500)
+        self.assertEqual(json.loads(self.delete(b"?prefix=none").body), {"deleted": 0})
+
+    def test_everything_goes_only_when_said_so(self):
+        load(self.server, 100)
+        for query in (b"", b"?prefix=", b"?al", b"?prefix=%zz", b"?prefix=k&match=1"):
+            self.assertEqual(self.delete(query).status, 400)
+        self.assertEqual(self.server.resp("DBSIZE"), 100)
+        self.assertEqual(json.loads(self.delete(b"?all").body), {"deleted": 100})
+        self.assertEqual(self.server.resp("DBSIZE"), 0)
+
+    def test_later_writes_survive_and_are_answered_meanwhile(self):
+        load(self.server, 30000)
+        client = self.open()
+        client.send(put(b"/kv/?prefix=k", b"", method=b"DELETE") + get(b"/healthz"))
+        written = 0
+        while self.ask(put(b"/kv/k%d" % written, b"later")).status == 204:
+            written += 1
+        deleted = json.loads(client.reply().body)["deleted"]
+        self.assertEqual(client.reply().body, b"ok\n")
+        self.assertGreaterEqual(deleted, 30000 - written)
+        self.assertEqual(self.server.resp("DBSIZE"), 30000 - deleted + 1)
 
 
 class StreamTest(ListCase):
@@ -184,8 +218,9 @@ class StreamTest(ListCase):
         self.assertEqual(json.loads(reply.body.split(b"\n")[-2]), {"done": True, "count": 3000})
 
     def test_large_values_come_whole(self):
-        values = {b"text": ("ä€😀\"\n" * 100000).encode(), b"bytes": os.urandom(3000001), b"cut": b"a" * 300000 + b"\xe2\x82",
-                  b"edge": b"x" * 16384, b"late": b"y" * 262143 + "€".encode() * 9, b"small": b"\xff" * 16383}
+        values = {b"text": ("ä€😀\"\n" * 100000).encode(), b"bytes": os.urandom(3000001),
+                  b"cut": b"a" * 300000 + b"\xe2\x82", b"edge": b"x" * 16384,
+                  b"late": b"y" * 262143 + "€".encode() * 9, b"small": b"\xff" * 16383}
         for key, value in values.items():
             self.server.resp("SET", key, value)
         lines = self.stream(b"stream&values")

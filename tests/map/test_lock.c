@@ -1,0 +1,189 @@
+/* test_lock.c - a lock lets one thread in at a time, counts who had to wait, and an access to some shards leaves the
+ * others to everybody else. No sleeps: each thread waits for what another has done. */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "map/lock.h"
+#include "tests/map/map_world.h"
+
+struct counted {
+    struct lock lock;
+    uint64_t count;
+    unsigned rounds;
+};
+
+LOCK_UNCHECKED static void *count_up(void *context)
+{
+    struct counted *counted = context;
+
+    for (unsigned i = 0; i < counted->rounds; i++) {
+        lock_enter(&counted->lock);
+        counted->count++;
+        if (i % 64 == 0)
+            (void)sched_yield(); /* so that others find it taken */
+        lock_leave(&counted->lock);
+    }
+    return NULL;
+}
+
+static void test_sixteen_threads_lose_no_count(void **state)
+{
+    enum { THREADS = 16, ROUNDS = 20000 };
+    struct counted counted = {.rounds = ROUNDS};
+    pthread_t threads[THREADS];
+
+    (void)state;
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_up, &counted), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(counted.count, THREADS * ROUNDS);
+    assert_int_equal(counted.lock.state, 0);
+}
+
+LOCK_UNCHECKED static void test_who_finds_it_taken_is_counted_and_gets_in_later(void **state)
+{
+    struct counted counted = {.rounds = 1};
+    pthread_t thread;
+
+    (void)state;
+    lock_enter(&counted.lock);
+    assert_int_equal(counted.lock.waits, 0);
+    assert_int_equal(pthread_create(&thread, NULL, count_up, &counted), 0);
+    while (atomic_load(&counted.lock.state) != 2) /* until it sleeps */
+        (void)sched_yield();
+    assert_int_equal(counted.lock.waits, 1);
+    assert_int_equal(counted.count, 0);
+    lock_leave(&counted.lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(counted.count, 1);
+    assert_int_equal(counted.lock.state, 0);
+}
+
+/* ---- Shards -------------------------------------------------------------------------------------- */
+
+#define SHARDS 8u
+#define KEYS 64u
+
+struct others {
+    struct map_world *w;
+    char text[KEYS][16];
+    struct strobe_key keys[KEYS];
+    uint32_t free_count; /* the first so many are not in the shards that are held */
+};
+
+static uint32_t shard_of(const struct strobe_key *key)
+{
+    return (uint32_t)(key->hash >> 61);
+}
+
+static void *write_others(void *context)
+{
+    const struct others *others = context;
+
+    for (uint32_t i = 0; i < others->free_count; i++) {
+        if (strobe_set(others->w->map, others->keys[i].data, others->keys[i].len, "x", 1, 0) != STROBE_OK)
+            return context;
+    }
+    return NULL;
+}
+
+static void test_an_access_to_some_shards_leaves_the_others_writable(void **state)
+{
+    struct map_world w;
+    struct others others = {.w = &w};
+    struct strobe_key held[KEYS];
+    struct strobe_access access;
+    struct strobe_stats stats;
+    uint32_t held_count = 0;
+    pthread_t thread;
+    void *failed;
+
+    (void)state;
+    map_world_open(&w, SHARDS);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        struct strobe_key key;
+        int len = snprintf(others.text[others.free_count], sizeof others.text[0], "k%u", i);
+
+        key = strobe_key(w.map, others.text[others.free_count], (size_t)len);
+        if (shard_of(&key) % 2)
+            others.keys[others.free_count++] = key;
+        else
+            held[held_count++] = key; /* its text is used up, its hash is enough */
+    }
+    assert_true(others.free_count > 10 && held_count > 10);
+    strobe_enter_many(w.map, held, held_count, &access);
+    assert_int_equal(pthread_create(&thread, NULL, write_others, &others), 0);
+    assert_int_equal(pthread_join(thread, &failed), 0); /* done, while we hold half of the map */
+    strobe_leave(&access);
+    assert_null(failed);
+    assert_int_equal(strobe_count(w.map), others.free_count);
+    map_world_stats(&w, &stats);
+    assert_int_equal(stats.lock_waits, 0);
+    map_world_close(&w);
+}
+
+static void *write_one(void *context)
+{
+    const struct others *others = context;
+    const struct strobe_key *key = &others->keys[0];
+
+    return strobe_set(others->w->map, key->data, key->len, "x", 1, 0) == STROBE_OK ? NULL : context;
+}
+
+LOCK_UNCHECKED static uint64_t waits(struct map_world *w, const struct strobe_key *inside, struct strobe_access *access)
+{
+    struct strobe_stats stats;
+
+    strobe_leave(access);
+    map_world_stats(w, &stats);
+    strobe_enter(w->map, inside, access);
+    return stats.lock_waits;
+}
+
+/* The map counts the waits of its shards: here somebody tries a shard that is held. */
+LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state)
+{
+    struct map_world w;
+    struct others others = {.w = &w};
+    struct strobe_access access;
+    pthread_t thread;
+    uint64_t before;
+
+    (void)state;
+    map_world_open(&w, 1);
+    others.keys[0] = map_world_key(&w, "k");
+    strobe_enter(w.map, &others.keys[0], &access);
+    before = waits(&w, &others.keys[0], &access);
+    assert_int_equal(before, 0);
+    for (unsigned tries = 0; waits(&w, &others.keys[0], &access) == 0; tries++) {
+        assert_int_equal(pthread_create(&thread, NULL, write_one, &others), 0);
+        for (unsigned i = 0; i < 1000; i++)
+            (void)sched_yield();
+        strobe_leave(&access);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        strobe_enter(w.map, &others.keys[0], &access);
+        assert_true(tries < 1000);
+    }
+    strobe_leave(&access);
+    map_world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sixteen_threads_lose_no_count),
+        cmocka_unit_test(test_who_finds_it_taken_is_counted_and_gets_in_later),
+        cmocka_unit_test(test_an_access_to_some_shards_leaves_the_others_writable),
+        cmocka_unit_test(test_the_map_counts_who_had_to_wait),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

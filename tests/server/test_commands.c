@@ -1,0 +1,568 @@
+/* test_commands.c - the handlers, driven with a map, a request and a RESP writer: no socket, and a clock
+ * that is told. What can be compared with Redis byte for byte is in tests/wire/commands/; here is what
+ * needs the clock, a full memory, many keys, or a look inside. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "protocol/resp_parser.h"
+#include "protocol/resp_writer.h"
+#include "server/clients.h"
+#include "server/command.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/metrics.h"
+#include "server/scans.h"
+#include "server/services.h"
+#include "server/session.h"
+#include "tests/map/map_world.h"
+
+#define ERROR_OOM "-OOM out of memory, nothing was changed\r\n"
+
+struct world {
+    struct map_world map;
+    struct services *services;
+    struct command_table *table;
+    struct clients *clients;
+    struct metrics *metrics;
+    struct scans *scans;
+    struct log log;
+    struct client client;
+    struct session session;
+    struct strobe_out_pool pool;
+    struct strobe_out out;
+    struct strobe_reply reply;
+    struct strobe_request request;
+    struct strobe_resp_options limits;
+    struct strobe_resp_parser parser;
+    struct command_call call;
+    enum command_outcome outcome;
+    char *answer; /* owned: the last reply's bytes, NUL-terminated */
+    size_t answer_len;
+};
+
+static void open_world(struct world *w) {
+    char *argv[] = {(char *)"strobed", NULL};
+    char error[CONFIG_ERROR_TEXT];
+    enum config_action action;
+    struct config *config;
+    memset(w, 0, sizeof *w);
+    map_world_open(&w->map, 4);
+    assert_true(config_read(1, argv, &action, &config, error));
+    w->table = command_table_new();
+    w->clients = clients_new();
+    w->metrics = metrics_new(1, 1);
+    log_init(&w->log, LOG_ERROR);
+    w->services = services_new(&(struct services_parts){.map = w->map.map,
+                                                        .commands = w->table,
+                                                        .clients = w->clients,
+                                                        .metrics = w->metrics,
+                                                        .log = &w->log,
+                                                        .config = config,
+                                                        .threads = 1});
+    w->scans = scans_new(w->map.map, NULL);
+    services_set_scans(w->services, w->scans);
+    clients_add(w->clients, &w->client);
+    session_init(&w->session, &w->client);
+    strobe_out_pool_init(&w->pool, 4);
+    strobe_out_init(&w->out, &w->pool, (size_t)1 << 30);
+    strobe_resp_writer_init(&w->reply, &w->out, STROBE_RESP2);
+    strobe_request_init(&w->request);
+    strobe_resp_parser_init(&w->parser, &w->limits);
+}
+
+static void close_world(struct world *w) {
+    free(w->answer);
+    strobe_resp_parser_fini(&w->parser);
+    strobe_request_fini(&w->request);
+    strobe_out_fini(&w->out);
+    strobe_out_pool_fini(&w->pool);
+    clients_remove(w->clients, &w->client);
+    for (unsigned i = 0; i < CLIENT_WORDS; i++) free(w->client.words[i]);
+    scans_free(w->scans);
+    services_free(w->services);
+    log_fini(&w->log);
+    metrics_free(w->metrics);
+    clients_free(w->clients);
+    command_table_free(w->table);
+    map_world_close(&w->map);
+}
+
+/* Takes what was written as the answer. */
+static void take_answer(struct world *w) {
+    struct iovec run;
+    w->answer_len = 0;
+    w->answer = realloc(w->answer, strobe_out_pending(&w->out) + 1);
+    assert_non_null(w->answer);
+    while (strobe_out_gather(&w->out, &run, 1) == 1) {
+        memcpy(w->answer + w->answer_len, run.iov_base, run.iov_len);
+        w->answer_len += run.iov_len;
+        strobe_out_consume(&w->out, run.iov_len);
+    }
+    w->answer[w->answer_len] = '\0';
+}
+
+static void execute(struct world *w) {
+    w->call = (struct command_call){.request = &w->request,
+                                    .reply = &w->reply,
+                                    .map = w->map.map,
+                                    .session = &w->session,
+                                    .services = w->services,
+                                    .metrics = metrics_slot(w->metrics, 0)};
+    (void)strobe_map_tick(w->map.map);
+    command_prepare(&w->call);
+    w->outcome = command_execute(&w->call);
+}
+
+/* Executes LINE, an inline command, and takes its answer, a job's too. */
+static const char *ask(struct world *w, const char *line) {
+    char text[512];
+    size_t used;
+    int len = snprintf(text, sizeof text, "%s\r\n", line);
+    assert_true(len > 0 && (size_t)len < sizeof text);
+    assert_int_equal(strobe_resp_parser_read(&w->parser, strobe_slice_make(text, (size_t)len), &w->request, &used),
+                     STROBE_PARSE_DONE);
+    execute(w);
+    take_answer(w);
+    return w->answer;
+}
+
+/* The same of COUNT words, which may have any bytes. */
+static const char *ask_words(struct world *w, const struct strobe_slice *words, size_t count) {
+    strobe_request_reset(&w->request);
+    for (size_t i = 0; i < count; i++) assert_int_equal(strobe_request_add(&w->request, words[i]), STROBE_BUF_OK);
+    execute(w);
+    take_answer(w);
+    return w->answer;
+}
+
+static void says(struct world *w, const char *line, const char *answer) {
+    if (strcmp(ask(w, line), answer) != 0) print_error("%s\n", line);
+    assert_string_equal(w->answer, answer);
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------ */
+
+static void test_every_row_is_found_in_any_case(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    for (unsigned i = 0; i < command_count(); i++) {
+        const struct command *row = &command_rows[i];
+        char name[64];
+        for (size_t c = 0; c <= row->name_len; c++) {
+            name[c] =
+                (char)(row->name[c] >= 'a' && row->name[c] <= 'z' && c % 2 == 0 ? row->name[c] - 32 : row->name[c]);
+        }
+        assert_ptr_equal(command_find(w.table, strobe_slice_make(name, row->name_len)), row);
+        assert_ptr_not_equal(command_find(w.table, strobe_slice_make(name, row->name_len - 1)), row);
+        assert_int_equal(command_number(row), i);
+    }
+    assert_null(command_find(w.table, STROBE_SLICE("")));
+    assert_null(command_find(w.table, STROBE_SLICE("nosuchcommand")));
+    close_world(&w);
+}
+
+static void test_every_row_says_all_about_itself(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < command_count(); i++) {
+        const struct command *row = &command_rows[i];
+        assert_non_null(row->run);
+        assert_int_not_equal(row->arity, 0);
+        assert_true(row->summary[0] >= 'A' && row->summary[0] <= 'Z' && row->since[0] != '\0');
+        assert_true(row->complexity[0] != '\0' && row->group[0] != '\0');
+        assert_int_equal(row->first_key == 0, row->key_step == 0);
+        assert_int_equal(row->first_key == 0, row->key_flags[0] == '\0');
+        assert_true(abs(row->arity) > row->first_key);
+        assert_false((row->flags & COMMAND_WRITE) && (row->flags & COMMAND_READONLY));
+    }
+}
+
+/* Reads one RESP2 item from *AT on, so that nested counts are seen to be right. */
+static void skip_item(const char **at) {
+    char kind = **at;
+    long count = strtol(*at + 1, NULL, 10);
+    *at = strstr(*at, "\r\n");
+    assert_non_null(*at);
+    *at += 2;
+    if (kind == '$' && count >= 0) *at += count + 2;
+    for (long i = 0; kind == '*' && i < count; i++) skip_item(at);
+    assert_true(strchr("$*+:-", kind) != NULL);
+}
+
+static void test_documentation_of_every_row_is_well_formed(void **state) {
+    static const char *const lines[] = {"COMMAND",         "COMMAND DOCS", "COMMAND LIST", "HELP",
+                                        "INFO everything", "CLIENT HELP",  "CONFIG HELP",  "COMMAND HELP",
+                                        "CONFIG GET *",    "CLIENT LIST"};
+    struct world w;
+    (void)state;
+    open_world(&w);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        const char *at = ask(&w, lines[i]);
+        assert_true(at[0] == '*' || at[0] == '$');
+        skip_item(&at);
+        assert_int_equal(at - w.answer, w.answer_len);
+    }
+    close_world(&w);
+}
+
+/* ---- time ----------------------------------------------------------------------------------------------- */
+
+static void test_key_is_gone_from_its_millisecond_on(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    says(&w, "SET k v PX 10", "+OK\r\n");
+    w.map.now += 9;
+    says(&w, "GET k", "$1\r\nv\r\n");
+    says(&w, "PTTL k", ":1\r\n");
+    w.map.now += 1;
+    says(&w, "GET k", "$-1\r\n");
+    says(&w, "PTTL k", ":-2\r\n");
+    says(&w, "EXISTS k", ":0\r\n");
+    says(&w, "SET k w XX", "$-1\r\n");
+    says(&w, "SET k w NX", "+OK\r\n");
+    close_world(&w);
+}
+
+static void test_seconds_left_are_rounded_as_redis_does(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    says(&w, "SET k v PX 1499", "+OK\r\n");
+    says(&w, "TTL k", ":1\r\n");
+    says(&w, "SET k v PX 1500", "+OK\r\n");
+    says(&w, "TTL k", ":2\r\n");
+    says(&w, "SET k v PX 400", "+OK\r\n");
+    says(&w, "TTL k", ":0\r\n");
+    close_world(&w);
+}
+
+static void test_time_to_live_survives_what_changes_a_part(void **state) {
+    static const char *const lines[] = {"APPEND k 1", "SETRANGE k 0 2", "INCR k", "INCRBYFLOAT k 1", "SET k 5 KEEPTTL"};
+    struct world w;
+    (void)state;
+    open_world(&w);
+    ask(&w, "SET k 5 PX 1000");
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        ask(&w, lines[i]);
+        says(&w, "PTTL k", ":1000\r\n");
+    }
+    says(&w, "RENAME k m", "+OK\r\n");
+    says(&w, "PTTL m", ":1000\r\n");
+    says(&w, "COPY m n", ":1\r\n");
+    says(&w, "PTTL n", ":1000\r\n");
+    says(&w, "GETSET n 1", "$1\r\n5\r\n");
+    says(&w, "PTTL n", ":-1\r\n");
+    close_world(&w);
+}
+
+/* ---- versions ------------------------------------------------------------------------------------------- */
+
+static void test_set_if_version_is_compare_and_swap(void **state) {
+    struct world w;
+    char line[128], answer[128];
+    (void)state;
+    open_world(&w);
+    says(&w, "SET k a IFVER 5", "$-1\r\n");
+    says(&w, "SET k a IFVER 0", "+OK\r\n");
+    says(&w, "SET k b IFVER 0", "$-1\r\n");
+    unsigned long long version = map_world_version(&w.map, "k");
+    snprintf(answer, sizeof answer, "*2\r\n$1\r\na\r\n:%llu\r\n", version);
+    says(&w, "GETVER k", answer);
+    says(&w, "GETVER none", "$-1\r\n");
+    snprintf(line, sizeof line, "SET k b IFVER %llu RETVER", version);
+    ask(&w, line);
+    unsigned long long next = map_world_version(&w.map, "k");
+    assert_true(next != version);
+    snprintf(answer, sizeof answer, ":%llu\r\n", next);
+    assert_string_equal(w.answer, answer);
+    says(&w, line, "$-1\r\n");
+    snprintf(line, sizeof line, "DELIFVER k %llu", version);
+    says(&w, line, ":0\r\n");
+    snprintf(line, sizeof line, "DELIFVER k %llu", next);
+    says(&w, line, ":1\r\n");
+    says(&w, line, ":0\r\n");
+    says(&w, "SET k a IFVER", "-ERR syntax error\r\n");
+    says(&w, "SET k a IFVER x", "-ERR syntax error\r\n");
+    says(&w, "SET k a NX IFVER 0", "-ERR syntax error\r\n");
+    says(&w, "SET k a GET RETVER", "-ERR syntax error\r\n");
+    says(&w, "DELIFVER k x", "-ERR value is not an integer or out of range\r\n");
+    close_world(&w);
+}
+
+static void test_writing_the_same_bytes_is_a_new_version(void **state) {
+    static const char *const lines[] = {"SET k 1",     "MSET k 1",  "SETRANGE k 0 1",
+                                        "EXPIRE k 10", "PERSIST k", "RENAME j k"};
+    struct world w;
+    (void)state;
+    open_world(&w);
+    ask(&w, "SET k 1");
+    ask(&w, "SET j 1");
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        uint64_t before = map_world_version(&w.map, "k");
+        ask(&w, lines[i]);
+        assert_true(map_world_version(&w.map, "k") != before);
+    }
+    close_world(&w);
+}
+
+/* ---- limits --------------------------------------------------------------------------------------------- */
+
+static void test_key_that_may_not_be_is_refused_by_writers_and_missed_by_readers(void **state) {
+    struct world w;
+    char *key = malloc(STROBE_KEY_MAX + 1);
+    (void)state;
+    open_world(&w);
+    memset(key, 'k', STROBE_KEY_MAX + 1);
+    for (size_t len = STROBE_KEY_MAX; len <= STROBE_KEY_MAX + 1; len++) {
+        const struct strobe_slice set[] = {STROBE_SLICE("SET"), {key, len}, STROBE_SLICE("v")};
+        const struct strobe_slice get[] = {STROBE_SLICE("GET"), {key, len}};
+        const struct strobe_slice mget[] = {STROBE_SLICE("MGET"), {key, len}, STROBE_SLICE("other")};
+        bool fits = len == STROBE_KEY_MAX;
+        assert_string_equal(ask_words(&w, set, 3), fits ? "+OK\r\n" : "-ERR invalid key length\r\n");
+        assert_string_equal(ask_words(&w, get, 2), fits ? "$1\r\nv\r\n" : "$-1\r\n");
+        assert_string_equal(ask_words(&w, mget, 3), fits ? "*2\r\n$1\r\nv\r\n$-1\r\n" : "*2\r\n$-1\r\n$-1\r\n");
+    }
+    says(&w, "SET \"\" v", "-ERR invalid key length\r\n");
+    says(&w, "MSET a 1 \"\" 2", "-ERR invalid key length\r\n");
+    says(&w, "INCR \"\"", "-ERR invalid key length\r\n");
+    says(&w, "GET \"\"", "$-1\r\n");
+    says(&w, "EXISTS a \"\"", ":0\r\n");
+    says(&w, "DEL \"\"", ":0\r\n");
+    says(&w, "EXPIRE \"\" 10", ":0\r\n");
+    free(key);
+    close_world(&w);
+}
+
+static void test_one_command_takes_65536_keys_and_no_more(void **state) {
+    struct world w;
+    size_t most = STROBE_COMMAND_KEYS_MAX;
+    char *names = malloc((most + 1) * 8);
+    struct strobe_slice *words = malloc((2 * most + 3) * sizeof *words);
+    (void)state;
+    open_world(&w);
+    words[0] = STROBE_SLICE("MSET");
+    for (size_t i = 0; i <= most; i++) {
+        snprintf(names + 8 * i, 8, "k%06u", (unsigned)i % 1000000);
+        words[2 * i + 1] = strobe_slice_make(names + 8 * i, 7);
+        words[2 * i + 2] = STROBE_SLICE("v");
+    }
+    assert_string_equal(ask_words(&w, words, 2 * most + 3), "-ERR too many keys in one command (65536 at most)\r\n");
+    says(&w, "DBSIZE", ":0\r\n");
+    assert_string_equal(ask_words(&w, words, 2 * most + 1), "+OK\r\n");
+    says(&w, "DBSIZE", ":65536\r\n");
+    words[0] = STROBE_SLICE("DEL");
+    for (size_t i = 0; i <= most; i++) words[i + 1] = strobe_slice_make(names + 8 * i, 7);
+    assert_string_equal(ask_words(&w, words, most + 2), "-ERR too many keys in one command (65536 at most)\r\n");
+    assert_string_equal(ask_words(&w, words, most + 1), ":65536\r\n");
+    says(&w, "DBSIZE", ":0\r\n");
+    free(words);
+    free(names);
+    close_world(&w);
+}
+
+static void test_large_values_are_whole_around_the_border_of_sharing(void **state) {
+    struct world w;
+    size_t room = STROBE_BLOB_MIN + 8;
+    char *value = malloc(room), *expected = malloc(room + 64);
+    (void)state;
+    open_world(&w);
+    for (size_t i = 0; i < room; i++) value[i] = (char)(i * 7 + i / 251);
+    for (size_t len = STROBE_BLOB_MIN - 2; len < STROBE_BLOB_MIN + 3; len++) {
+        const struct strobe_slice set[] = {STROBE_SLICE("SET"), STROBE_SLICE("k"), {value, len}};
+        assert_string_equal(ask_words(&w, set, 3), "+OK\r\n");
+        size_t at = (size_t)snprintf(expected, 64, "$%zu\r\n", len);
+        memcpy(expected + at, value, len);
+        memcpy(expected + at + len, "\r\n", 2);
+        ask(&w, "GET k");
+        assert_int_equal(w.answer_len, at + len + 2);
+        assert_memory_equal(w.answer, expected, w.answer_len);
+        ask(&w, "EXPIRE k 100"); /* the entry is another one, the value the same */
+        ask(&w, "RENAME k m");
+        ask(&w, "GETRANGE m 0 -1");
+        assert_memory_equal(w.answer, expected, w.answer_len);
+        ask(&w, "GETDEL m");
+        assert_memory_equal(w.answer, expected, w.answer_len);
+        says(&w, "EXISTS k m", ":0\r\n");
+    }
+    free(expected);
+    free(value);
+    close_world(&w);
+}
+
+static void test_append_across_the_border_of_sharing_keeps_every_byte(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    for (unsigned i = 0; i < 1700; i++) ask(&w, "APPEND k 0123456789");
+    says(&w, "STRLEN k", ":17000\r\n");
+    says(&w, "GETRANGE k 16379 16389", "$11\r\n90123456789\r\n");
+    says(&w, "SETRANGE k 16384 abc", ":17000\r\n");
+    says(&w, "GETRANGE k 16383 16387", "$5\r\n3abc7\r\n");
+    close_world(&w);
+}
+
+/* Each allocation of the map fails in turn: the answer is an error and nothing changed, or it all went
+ * well. */
+static void fail_each(struct world *w, const char *before, const char *line, const char *key, const char *old) {
+    for (size_t n = 1; n < 20; n++) {
+        ask(w, before);
+        w->map.memory.fail_at = w->map.memory.calls + n;
+        ask(w, line);
+        bool failed = w->map.memory.calls >= w->map.memory.fail_at;
+        w->map.memory.fail_at = 0;
+        if (!failed) {
+            assert_true(w->answer[0] != '-');
+            return;
+        }
+        assert_string_equal(w->answer, ERROR_OOM);
+        map_world_assert(&w->map, key, old);
+    }
+    fail();
+}
+
+static void test_lack_of_memory_fails_the_command_and_changes_nothing(void **state) {
+    struct world w;
+    struct strobe_snapshot *snapshot;
+    (void)state;
+    open_world(&w);
+    assert_int_equal(strobe_snapshot_open(w.map.map, true, &snapshot),
+                     STROBE_OK); /* so that removing needs memory too */
+    fail_each(&w, "DEL a", "SET a 1", "a", NULL);
+    fail_each(&w, "SET a 1", "SET a 2 GET", "a", "1");
+    fail_each(&w, "SET a 1", "INCR a", "a", "1");
+    fail_each(&w, "SET a 1", "APPEND a x", "a", "1");
+    fail_each(&w, "SET a 1", "SETRANGE a 3 x", "a", "1");
+    fail_each(&w, "SET a 1", "EXPIRE a 100", "a", "1");
+    fail_each(&w, "SET a 1", "GETEX a EX 100", "a", "1");
+    fail_each(&w, "MSET a 1 b 2", "MSET a 3 b 4", "b", "2");
+    fail_each(&w, "MSET a 1 b 2", "RENAME a b", "b", "2");
+    fail_each(&w, "MSET a 1 b 2", "COPY a b REPLACE", "b", "2");
+    strobe_snapshot_close(snapshot);
+    close_world(&w);
+}
+
+/* ---- scans ---------------------------------------------------------------------------------------------- */
+
+static void test_scan_with_values_gives_pairs(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    ask(&w, "SET one 1");
+    says(&w, "SCAN 0 WITHVALUES", "*2\r\n$1\r\n0\r\n*2\r\n$3\r\none\r\n$1\r\n1\r\n");
+    says(&w, "SCAN 0 WITHVALUES MATCH x* COUNT 5", "*2\r\n$1\r\n0\r\n*0\r\n");
+    says(&w, "SCAN 0 TYPE list WITHVALUES", "*2\r\n$1\r\n0\r\n*0\r\n");
+    says(&w, "SCAN 12345", "-NOSCAN the scan has expired; start again with SCAN 0\r\n");
+    says(&w, "SCAN 18446744073709551615", "-NOSCAN the scan has expired; start again with SCAN 0\r\n");
+    says(&w, "SCAN 18446744073709551616", "-ERR invalid cursor\r\n");
+    says(&w, "SCAN -1", "-ERR invalid cursor\r\n");
+    says(&w, "SCAN +1", "-ERR invalid cursor\r\n");
+    says(&w, "SCAN \"\"", "-ERR invalid cursor\r\n");
+    close_world(&w);
+}
+
+static void test_keys_of_a_large_map_is_a_job_that_shows_one_instant(void **state) {
+    struct world w;
+    unsigned slices = 0;
+    (void)state;
+    open_world(&w);
+    map_world_fill(&w.map, "k", 30000);
+    ask(&w, "KEYS k*");
+    assert_int_equal(w.outcome, COMMAND_LATER);
+    map_world_drain(&w.map, "k", 30000); /* after the instant */
+    char *whole = strdup(w.answer);
+    enum command_slice slice = COMMAND_SLICE_MORE;
+    while (slice == COMMAND_SLICE_MORE) {
+        slice = w.call.job->slice(w.call.job, &w.reply);
+        size_t before = strlen(whole);
+        take_answer(&w);
+        assert_true(w.answer_len < 2 * STROBE_REPLY_HIGH_WATER); /* a slice stops at the high-water mark */
+        whole = realloc(whole, before + w.answer_len + 1);
+        memcpy(whole + before, w.answer, w.answer_len + 1);
+        slices++;
+    }
+    assert_int_equal(slice, COMMAND_SLICE_DONE);
+    assert_true(slices > 10);
+    w.call.job->release(w.call.job);
+    const char *at = whole;
+    assert_int_equal(strncmp(whole, "*30000\r\n", 8), 0);
+    skip_item(&at);
+    assert_int_equal(*at, '\0');
+    free(whole);
+    says(&w, "KEYS k*", "*0\r\n");
+    close_world(&w);
+}
+
+/* ---- the connection ------------------------------------------------------------------------------------- */
+
+static void test_hello_changes_the_protocol_and_reset_puts_it_back(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    ask(&w, "HELLO 3 SETNAME me");
+    assert_int_equal(w.answer[0], '%');
+    assert_int_equal(w.session.resp, STROBE_RESP3);
+    says(&w, "GET none", "_\r\n");
+    says(&w, "CLIENT GETNAME", "$2\r\nme\r\n");
+    says(&w, "SELECT 1", "-ERR DB index is out of range\r\n");
+    says(&w, "RESET", "+RESET\r\n");
+    says(&w, "GET none", "$-1\r\n");
+    says(&w, "CLIENT GETNAME", "$-1\r\n");
+    says(&w, "CLIENT SETINFO lib-name mylib", "+OK\r\n");
+    says(&w, "CLIENT SETINFO LIB-VER 1.2", "+OK\r\n");
+    says(&w, "CLIENT SETINFO lib-name \"a b\"",
+         "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n");
+    says(&w, "CLIENT SETINFO color red", "-ERR Unrecognized option 'color'\r\n");
+    assert_non_null(strstr(ask(&w, "CLIENT INFO"), " lib-name=mylib lib-ver=1.2 "));
+    says(&w, "QUIT", "+OK\r\n");
+    assert_int_equal(w.outcome, COMMAND_CLOSE);
+    close_world(&w);
+}
+
+static void test_calls_hits_and_failures_are_counted(void **state) {
+    struct world w;
+    struct metrics_sum sum;
+    (void)state;
+    open_world(&w);
+    ask(&w, "SET k v");
+    ask(&w, "GET k");
+    ask(&w, "GET none");
+    ask(&w, "MGET k k none");
+    ask(&w, "GET");
+    metrics_add_up(w.metrics, &sum);
+    assert_int_equal(sum.counters[METRICS_HITS], 3);
+    assert_int_equal(sum.counters[METRICS_MISSES], 2);
+    unsigned get = command_number(command_find(w.table, STROBE_SLICE("get")));
+    assert_int_equal(sum.commands[get], 3);
+    assert_int_equal(sum.commands_failed[get], 1);
+    close_world(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_row_is_found_in_any_case),
+        cmocka_unit_test(test_every_row_says_all_about_itself),
+        cmocka_unit_test(test_documentation_of_every_row_is_well_formed),
+        cmocka_unit_test(test_key_is_gone_from_its_millisecond_on),
+        cmocka_unit_test(test_seconds_left_are_rounded_as_redis_does),
+        cmocka_unit_test(test_time_to_live_survives_what_changes_a_part),
+        cmocka_unit_test(test_set_if_version_is_compare_and_swap),
+        cmocka_unit_test(test_writing_the_same_bytes_is_a_new_version),
+        cmocka_unit_test(test_key_that_may_not_be_is_refused_by_writers_and_missed_by_readers),
+        cmocka_unit_test(test_one_command_takes_65536_keys_and_no_more),
+        cmocka_unit_test(test_large_values_are_whole_around_the_border_of_sharing),
+        cmocka_unit_test(test_append_across_the_border_of_sharing_keeps_every_byte),
+        cmocka_unit_test(test_lack_of_memory_fails_the_command_and_changes_nothing),
+        cmocka_unit_test(test_scan_with_values_gives_pairs),
+        cmocka_unit_test(test_keys_of_a_large_map_is_a_job_that_shows_one_instant),
+        cmocka_unit_test(test_hello_changes_the_protocol_and_reset_puts_it_back),
+        cmocka_unit_test(test_calls_hits_and_failures_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,372 @@
+#!/usr/bin/env python3
+"""test_core.py - what every connection is promised, whatever it asks: order, limits, timeouts, and a clean end."""
+import os
+import re
+import signal
+import socket
+import tempfile
+import threading
+import unittest
+
+import strobe_test
+from strobe_test import Client, ReplyError, Server, request
+
+DEBUG = ("--log-level", "debug")
+
+
+def closed(reason):
+    return rf"-> CLOSED \({reason}\)"
+
+
+class Pipelines(unittest.TestCase):
+    def test_half_close_gets_every_reply(self):
+        with Server() as server, server.client() as client:
+            client.send(request("SET", "k", "v") + b"".join(request("GET", "k") for _ in range(5000)))
+            client.end()
+            self.assertEqual(client.rest(), b"+OK\r\n" + b"$1\r\nv\r\n" * 5000)
+
+    def test_half_close_with_large_replies_gets_every_reply(self):
+        big = b"x" * 300000
+        with Server() as server, server.client() as client:
+            client.send(request("SET", "k", big) + request("GET", "k") * 40)
+            client.end()
+            self.assertEqual(client.rest(), b"+OK\r\n" + (b"$300000\r\n" + big + b"\r\n") * 40)
+
+    def test_request_survives_every_cut(self):
+        data = request("SET", "key", b"a\r\nb\0c") + request("GET", "key") + b'SET k2 "in line"\r\nGET k2\r\n'
+        expected = b"+OK\r\n$6\r\na\r\nb\0c\r\n+OK\r\n$7\r\nin line\r\n"
+        with Server(*DEBUG) as server:
+            for cut in range(1, len(data)):
+                with server.client() as client:
+                    client.send(data[:cut])
+                    # the reply to a request of another connection on the same loop comes after the first part was read
+                    for _ in range(2):
+                        server.resp("PING")
+                    client.send(data[cut:])
+                    client.end()
+                    self.assertEqual(client.rest(), expected, f"cut at {cut}")
+
+    def test_bytes_one_by_one(self):
+        with Server() as server, server.client() as client:
+            for byte in request("SET", "k", "v") + request("GET", "k"):
+                client.send(bytes([byte]))
+            self.assertEqual([client.reply(), client.reply()], [b"OK", b"v"])
+
+    def test_large_values_come_back_as_they_were(self):
+        with Server() as server, server.client() as client:
+            for size in (16383, 16384, 65535, 65536, 65537, 1 << 20, 20 << 20):
+                value = os.urandom(size)
+                self.assertEqual(client.ask("SET", "k", value), b"OK")
+                self.assertEqual(client.ask("GET", "k"), value)
+
+    def test_quit_answers_what_came_before_and_nothing_after(self):
+        with Server() as server, server.client() as client:
+            client.send(request("SET", "k", "v") + request("QUIT") + request("GET", "k") * 10)
+            self.assertEqual(client.rest(), b"+OK\r\n+OK\r\n")
+
+    def test_unix_socket_serves_and_is_removed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            with Server("--unix-socket", path, "--unix-socket-mode", "0600", "--port", "0", "--http-port", "0"):
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+                with Client(path) as client:
+                    self.assertEqual(client.ask("SET", "a", "b"), b"OK")
+                    self.assertEqual(client.ask("GET", "a"), b"b")
+                status, _, errors = strobe_test.run("--unix-socket", path, "--port", "0", "--http-port", "0")
+                self.assertEqual(status, 1)
+                self.assertIn("in use", errors)
+            self.assertFalse(os.path.exists(path))
+
+
+class BackPressure(unittest.TestCase):
+    def test_client_that_never_reads_holds_little_and_hurts_nobody(self):
+        with Server(*DEBUG) as server:
+            server.resp("SET", "big", b"x" * (1 << 20))
+            with server.client(receive_buffer=4096) as greedy:
+                greedy.send(request("GET", "big") * 2000)  # 2 GB of replies
+                server.wait_log("READING -> PAUSED")
+                for i in range(100):
+                    self.assertEqual(server.resp("SET", f"k{i}", i), b"OK")
+                with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+                    resident = int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1])
+                self.assertLess(resident, 300 << 10)  # kB; sanitizers need room too
+            server.wait_log(closed(".*"))
+
+    def test_slow_reader_gets_everything_in_order(self):
+        with Server() as server, server.client(receive_buffer=8192) as client:
+            for i in range(20):
+                client.ask("SET", f"k{i}", bytes([65 + i]) * 200000)
+            requests = b"".join(request("GET", f"k{i % 20}") for i in range(400))
+            sender = threading.Thread(target=client.send, args=(requests,))
+            sender.start()
+            for i in range(400):
+                self.assertEqual(client.reply(), bytes([65 + i % 20]) * 200000)
+            sender.join()
+
+    def test_reply_over_max_reply_buffer_closes(self):
+        with Server("--max-value", "1mb", "--max-reply-buffer", "2mb", *DEBUG) as server, server.client() as client:
+            client.ask("SET", "k", b"x" * 1000000)
+            client.send(request("MGET", *["k"] * 50))
+            server.wait_log(closed("reply-limit"))
+            self.assertEqual(server.resp("PING"), b"PONG")
+
+    def test_largest_connection_goes_when_buffers_are_full(self):
+        with Server("--max-buffers", "8mb", *DEBUG) as server:
+            with server.client() as small, server.client() as large:
+                small.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\n" + b"x" * 500000)
+                large.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000000\r\n")
+                try:
+                    for _ in range(90):
+                        large.send(b"y" * 1000000)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                server.wait_log(closed("buffer-limit"))
+                small.send(b"x" * 500000 + b"\r\n" + request("STRLEN", "k"))
+                self.assertEqual([small.reply(), small.reply()], [b"OK", 1000000])
+
+
+class Limits(unittest.TestCase):
+    def test_value_over_max_value_is_refused_before_it_comes(self):
+        with Server("--max-value", "1000", *DEBUG) as server:
+            with server.client() as client:
+                self.assertEqual(client.ask("SET", "k", b"x" * 1000), b"OK")
+                client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$70000\r\n")
+                self.assertEqual(client.rest(), b"-ERR Protocol error: invalid bulk length\r\n")
+            server.wait_log(closed("protocol-error"))
+
+    def test_hostile_lengths_get_an_error_and_the_end(self):
+        cases = {
+            b"*99999999999999999999\r\n": "invalid multibulk length",
+            b"*1048577000\r\n": "invalid multibulk length",
+            b"*abc\r\n": "invalid multibulk length",
+            b"*1\r\n$-1\r\n": "invalid bulk length",
+            b"*1\r\n$99999999999999999999\r\n": "invalid bulk length",
+            b"*1\r\n$9223372036854775807\r\n": "invalid bulk length",
+            b"*1\r\n$abc\r\n": "invalid bulk length",
+            b"*1\r\nPING\r\n": "expected '$', got 'P'",
+            b"SET k \"open\r\n": "unbalanced quotes in request",
+            b"x" * 70000: "too big inline request",
+        }
+        with Server() as server:
+            for data, text in cases.items():
+                with server.client() as client:
+                    client.send(request("PING") + data)
+                    expected = f"+PONG\r\n-ERR Protocol error: {text}\r\n"
+                    self.assertEqual(client.rest(), expected.encode(), data[:40])
+            self.assertEqual(server.resp("PING"), b"PONG")
+
+    def test_announced_lengths_cost_no_memory(self):
+        with Server() as server:
+            clients = [server.client() for _ in range(200)]
+            for client in clients:
+                client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000000\r\nx")
+            self.assertEqual(server.resp("PING"), b"PONG")
+            with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+                self.assertLess(int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]), 300 << 10)
+            for client in clients:
+                client.close()
+
+    def test_http_on_the_text_port_is_closed_without_an_answer(self):
+        with Server(*DEBUG) as server, server.client() as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET k v\r\n")
+            self.assertEqual(client.rest(), b"")
+            server.wait_log(closed("protocol-error"))
+            self.assertEqual(server.resp("DBSIZE"), 0)
+
+    def test_sender_of_much_after_an_error_still_sees_it(self):
+        with Server() as server, server.client() as client:
+            client.send(b"*1\r\n$-5\r\n" + b"z" * 500000)
+            self.assertEqual(client.rest(), b"-ERR Protocol error: invalid bulk length\r\n")
+
+    def test_max_clients_gets_a_clear_error(self):
+        with Server("--max-clients", "3", *DEBUG) as server:
+            clients = [server.client() for _ in range(3)]
+            for client in clients:
+                self.assertEqual(client.ask("PING"), b"PONG")
+            with server.client() as fourth:
+                self.assertEqual(fourth.rest(), b"-ERR max number of clients reached\r\n")
+            with Client(("127.0.0.1", server.http_port)) as fourth:
+                fourth.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                self.assertTrue(fourth.rest().startswith(b"HTTP/1.1 503 "))
+            clients[0].close()
+            server.wait_log(closed("eof"))
+            for attempt in range(200):  # the place is free when the loop has let go of the closed one
+                with server.client() as again:
+                    again.send(request("PING"))
+                    if again.line() == b"+PONG":
+                        break
+            else:
+                self.fail("no place became free")
+            for client in clients:
+                client.close()
+
+    def test_fifty_connections_are_dealt_evenly(self):
+        with Server("--threads", "4", *DEBUG) as server:
+            clients = [server.client() for _ in range(50)]
+            for client in clients:
+                self.assertEqual(client.ask("PING"), b"PONG")
+            loops = [int(match[1]) for match in server.wait_log(r" open door=resp .* loop=(\d+)", count=50)]
+            counts = sorted(loops.count(loop) for loop in range(4))
+            self.assertEqual(counts, [12, 12, 13, 13])
+            for client in clients:
+                client.close()
+
+
+class Timeouts(unittest.TestCase):
+    def test_half_an_inline_request_is_timed_out_with_an_error(self):
+        with Server("--request-timeout", "100ms", *DEBUG) as server, server.client() as client:
+            client.send(b"SET k")
+            self.assertTrue(client.rest().startswith(b"-ERR request timed out"))
+            server.wait_log(closed("request-timeout"))
+
+    def test_half_a_value_is_timed_out(self):
+        with Server("--request-timeout", "100ms", *DEBUG) as server, server.client() as client:
+            client.send(request("PING") + b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000\r\nxxx")
+            self.assertEqual(client.line(), b"+PONG")
+            self.assertTrue(client.rest().startswith(b"-ERR request timed out"))
+
+    def test_idle_connection_is_closed_only_by_idle_timeout(self):
+        with Server("--request-timeout", "50ms", *DEBUG) as server, server.client() as idle, server.client() as half:
+            self.assertEqual(idle.ask("PING"), b"PONG")
+            half.send(b"PI")
+            server.wait_log(closed("request-timeout"))
+            self.assertEqual(idle.ask("PING"), b"PONG")
+        with Server("--idle-timeout", "50ms", *DEBUG) as server, server.client() as idle:
+            self.assertEqual(idle.rest(), b"")
+            server.wait_log(closed("idle-timeout"))
+
+
+class Signals(unittest.TestCase):
+    def test_sigterm_answers_all_that_was_received(self):
+        with Server() as server, server.client() as client:
+            client.ask("SET", "k", b"x" * 2000)
+            client.send(request("GET", "k") * 3000)
+            server.signal(signal.SIGTERM)
+            server.wait_log("stopping")
+            # What was received when the stop began is answered whole; the rest is not begun.
+            data = client.rest()
+            one = b"$2000\r\n" + b"x" * 2000 + b"\r\n"
+            self.assertEqual(data, one * (len(data) // len(one)))
+            self.assertEqual(server.wait(), 0)
+
+    def test_sigterm_answers_a_pipeline_that_waited_for_a_slow_reader(self):
+        with Server(*DEBUG) as server, server.client(receive_buffer=4096) as client:
+            client.ask("SET", "k", b"x" * 100000)
+            client.send(request("GET", "k") * 100)
+            server.wait_log("READING -> PAUSED")
+            server.signal(signal.SIGTERM)
+            server.wait_log("stopping")
+            one = b"$100000\r\n" + b"x" * 100000 + b"\r\n"
+            self.assertEqual(client.rest(), one * 100)
+            self.assertEqual(server.wait(), 0)
+
+    def test_sigterm_and_sigint_end_with_idle_connections_open(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server = Server("--threads", "3")
+            clients = [server.client() for _ in range(9)]
+            for client in clients:
+                client.ask("PING")
+            clients[0].send(b"*2\r\n$3\r\nGET")
+            server.signal(number)
+            for client in clients:
+                self.assertEqual(client.rest(), b"")
+                client.close()
+            self.assertEqual(server.wait(), 0)
+
+    def test_second_signal_stops_at_once(self):
+        server = Server(*DEBUG)
+        with server.client(receive_buffer=4096) as client:
+            client.ask("SET", "k", b"x" * 1000000)
+            client.send(request("GET", "k") * 100)
+            server.wait_log("READING -> PAUSED")
+            server.signal(signal.SIGTERM)
+            server.wait_log("stopping")
+            server.signal(signal.SIGTERM)
+            self.assertIn(server.wait(), (0, -signal.SIGTERM))
+
+    def test_sighup_takes_what_can_change_and_names_the_rest(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path, log = os.path.join(folder, "strobe.conf"), os.path.join(folder, "log")
+            with open(path, "w", encoding="ascii") as file:
+                file.write("max-clients = 100\nthreads = 2\n")
+            with Server("--config", path) as server:
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(f"max-clients = 1\nthreads = 3\nmax-value = 10\nlog-file = {log}\n")
+                with server.client() as client:
+                    client.ask("PING")
+                    server.signal(signal.SIGHUP)
+                    server.wait_log(r"a change of threads needs a restart")
+                    server.wait_log(r"changed max-clients from=100 to=1")
+                    with server.client() as second:
+                        self.assertIn(b"max number of clients", second.rest())
+                    client.send(request("SET", "k", "x" * 11))
+                    self.assertIsInstance(client.reply(), ReplyError)
+                os.rename(log, log + ".old")
+                server.signal(signal.SIGHUP)
+                while not os.path.exists(log):
+                    pass
+            with open(log, encoding="ascii") as file:
+                self.assertIn("stopped", file.read())
+
+    def test_sighup_with_a_bad_file_changes_nothing(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            with Server("--config", file.name) as server:
+                file.write("max-clients = many\n")
+                file.flush()
+                server.signal(signal.SIGHUP)
+                server.wait_log(r"nothing was changed: .*:1: max-clients: expected a whole number")
+                self.assertEqual(server.resp("PING"), b"PONG")
+
+
+class Start(unittest.TestCase):
+    def test_bad_options_are_refused_with_place_and_expectation(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            file.write("# mine\nport = 70000\n")
+            file.flush()
+            status, _, errors = strobe_test.run("--config", file.name)
+            self.assertEqual(status, 1)
+            self.assertIn(f"{file.name}:2: port: expected a port from 0 to 65535", errors)
+            self.assertIn('got "70000"', errors)
+        for options, text in {("--prot", "1"): "unknown option", ("--bind", "0.0.0.0"): "insecure = yes",
+                              ("--log-level", "x"): "expected debug, info, warn or error"}.items():
+            status, _, errors = strobe_test.run(*options)
+            self.assertEqual(status, 1)
+            self.assertIn(text, errors)
+
+    def test_check_config_only_checks(self):
+        self.assertEqual(strobe_test.run("--check-config", "--port", "auto")[0], 0)
+        self.assertEqual(strobe_test.run("--check-config", "--port", "x")[0], 1)
+
+    def test_help_and_version(self):
+        status, text, _ = strobe_test.run("--help")
+        self.assertEqual(status, 0)
+        self.assertIn("--max-reply-buffer", text)
+        self.assertRegex(strobe_test.run("--version")[1], r"^strobed \d+\.\d+\.\d+\n$")
+
+    def test_port_in_use_is_a_clear_error(self):
+        with Server() as server:
+            status, _, errors = strobe_test.run("--port", server.port, "--http-port", "0")
+            self.assertEqual(status, 1)
+            self.assertIn(f"port {server.port}: Address already in use", errors)
+
+    def test_ipv6_is_served_beside_ipv4(self):
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            self.skipTest("this machine has no IPv6 loopback")
+        with Server("--bind", "127.0.0.1,::1") as server, socket.create_connection(("::1", server.port)) as door:
+            door.sendall(b"PING\r\n")
+            self.assertEqual(door.recv(100), b"+PONG\r\n")
+
+    def test_ready_is_told_to_the_service_manager(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "notify")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.bind(path)
+                manager.settimeout(strobe_test.PATIENCE)
+                with Server(env=dict(os.environ, NOTIFY_SOCKET=path)):
+                    self.assertEqual(manager.recv(100), b"READY=1")
+
+
+if __name__ == "__main__":
+    unittest.main()
