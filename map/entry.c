@@ -23,15 +23,6 @@
 #include "map/map_private.h"
 #include "map/memory.h"
 
-#define FLAG_EXPIRES 1u
-#define FLAG_TYPE 2u
-#define FLAG_BLOB 4u
-
-struct strobe_entry {
-    uint64_t version_flags; /* version << 8 | flags */
-    unsigned char rest[];
-};
-
 struct strobe_blob {
     const struct strobe_allocator *allocator;
     size_t len;
@@ -39,7 +30,6 @@ struct strobe_blob {
     char bytes[];
 };
 
-/* Lengths are base-128 numbers, low digits first. */
 static inline size_t length_size(size_t n)
 {
     size_t size = 1;
@@ -57,38 +47,23 @@ static inline unsigned char *length_write(unsigned char *at, size_t n)
     return at;
 }
 
-static inline const unsigned char *length_read(const unsigned char *at, size_t *n)
-{
-    size_t value = *at & 127;
-
-    for (unsigned shift = 7; *at++ & 128; shift += 7)
-        value |= (size_t)(*at & 127) << shift;
-    *n = value;
-    return at;
-}
-
 /* Where everything is. */
 struct layout {
     const unsigned char *expiry, *type, *key, *value;
     size_t key_len, value_len, type_len, size;
 };
 
-static inline unsigned flags_of(const struct strobe_entry *e)
-{
-    return (unsigned)(e->version_flags & 255);
-}
-
 static inline struct layout layout_of(const struct strobe_entry *e)
 {
     struct layout l = {0};
-    const unsigned char *at = length_read(length_read(e->rest, &l.key_len), &l.value_len);
-    unsigned flags = flags_of(e);
+    const unsigned char *at = entry_length(entry_length(e->rest, &l.key_len), &l.value_len);
+    unsigned flags = entry_flags(e);
 
-    if (flags & FLAG_EXPIRES) {
+    if (flags & ENTRY_EXPIRES) {
         l.expiry = at;
         at += 8;
     }
-    if (flags & FLAG_TYPE) {
+    if (flags & ENTRY_TYPE) {
         l.type_len = *at++;
         l.type = at;
         at += l.type_len;
@@ -96,7 +71,7 @@ static inline struct layout layout_of(const struct strobe_entry *e)
     l.key = at;
     l.value = at + l.key_len;
     l.size = (size_t)(l.value - (const unsigned char *)e) +
-             (flags & FLAG_BLOB ? sizeof(struct strobe_blob *) : l.value_len);
+             (flags & ENTRY_BLOB ? sizeof(struct strobe_blob *) : l.value_len);
     return l;
 }
 
@@ -187,12 +162,12 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
 
     at = length_write(length_write(e->rest, key_len), len);
     if (spec->expiry) {
-        flags |= FLAG_EXPIRES;
+        flags |= ENTRY_EXPIRES;
         memcpy(at, &spec->expiry, 8);
         at += 8;
     }
     if (spec->type_len) {
-        flags |= FLAG_TYPE;
+        flags |= ENTRY_TYPE;
         *at++ = (unsigned char)spec->type_len;
         memcpy(at, spec->type, spec->type_len);
         at += spec->type_len;
@@ -200,7 +175,7 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
     memcpy(at, spec->key->data, key_len);
     at += key_len;
     if (large) {
-        flags |= FLAG_BLOB;
+        flags |= ENTRY_BLOB;
         memcpy(at, &blob, sizeof blob);
     } else if (spec->value && len) {
         memcpy(at, spec->value, len);
@@ -214,7 +189,7 @@ char *strobe_entry_fill(struct strobe_entry *entry)
 {
     struct layout l = layout_of(entry);
 
-    if (flags_of(entry) & FLAG_BLOB)
+    if (entry_flags(entry) & ENTRY_BLOB)
         return blob_at(l.value)->bytes;
     return (char *)entry + (l.value - (const unsigned char *)entry);
 }
@@ -229,35 +204,14 @@ void entry_destroy(const struct strobe_allocator *allocator, struct strobe_entry
 {
     struct layout l = layout_of(entry);
 
-    if (flags_of(entry) & FLAG_BLOB)
+    if (entry_flags(entry) & ENTRY_BLOB)
         strobe_blob_release(blob_at(l.value));
     memory_release(allocator, entry, l.size, MEMORY_WORD);
 }
 
-bool entry_has_key(const struct strobe_entry *entry, const struct strobe_key *key)
-{
-    size_t key_len, value_len;
-    const unsigned char *at = length_read(entry->rest, &key_len);
-    unsigned flags = flags_of(entry);
-
-    if (key_len != key->len)
-        return false;
-    at = length_read(at, &value_len);
-    if (flags & (FLAG_EXPIRES | FLAG_TYPE)) {
-        at += flags & FLAG_EXPIRES ? 8 : 0;
-        at += flags & FLAG_TYPE ? 1 + (size_t)*at : 0;
-    }
-    return memcmp(at, key->data, key_len) == 0;
-}
-
 void entry_set_version(struct strobe_entry *entry, uint64_t version)
 {
-    entry->version_flags = version << 8 | flags_of(entry);
-}
-
-bool entry_expires(const struct strobe_entry *entry)
-{
-    return flags_of(entry) & FLAG_EXPIRES;
+    entry->version_flags = version << 8 | entry_flags(entry);
 }
 
 const char *strobe_entry_key(const struct strobe_entry *entry, size_t *len)
@@ -273,7 +227,7 @@ const char *strobe_entry_value(const struct strobe_entry *entry, size_t *len)
     struct layout l = layout_of(entry);
 
     *len = l.value_len;
-    if (flags_of(entry) & FLAG_BLOB)
+    if (entry_flags(entry) & ENTRY_BLOB)
         return blob_at(l.value)->bytes;
     return (const char *)l.value;
 }
@@ -307,10 +261,10 @@ size_t strobe_entry_memory(const struct strobe_entry *entry)
 {
     struct layout l = layout_of(entry);
 
-    return l.size + (flags_of(entry) & FLAG_BLOB ? sizeof(struct strobe_blob) + l.value_len : 0);
+    return l.size + (entry_flags(entry) & ENTRY_BLOB ? sizeof(struct strobe_blob) + l.value_len : 0);
 }
 
 struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry)
 {
-    return flags_of(entry) & FLAG_BLOB ? blob_at(layout_of(entry).value) : NULL;
+    return entry_flags(entry) & ENTRY_BLOB ? blob_at(layout_of(entry).value) : NULL;
 }

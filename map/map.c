@@ -260,9 +260,9 @@ STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *a
 const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key)
 {
     const struct shard *shard = shard_of(access, key);
-    const struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
-    segment_slot slot = segment_find(segment, key);
-    uint64_t word;
+    uint64_t word = table_word(&shard->live, &access->map->world, key->hash);
+    const struct segment *segment = directory_segment(word);
+    segment_slot slot = segment_find(segment, directory_class(word), key);
 
     if (slot == SEGMENT_NO_SLOT)
         return NULL;
@@ -303,9 +303,11 @@ struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard,
     return hand_over(map, shard, segment, hash, old) ? NULL : old;
 }
 
-/* Puts *ENTRY in and leaves the entry it replaced, which no copy has been given yet, or NULL. */
+/* Puts *ENTRY in and leaves the entry it replaced, which no copy has been given yet, or NULL; and in *WHERE its
+ * segment. */
 STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, struct shard *shard,
-                                                const struct strobe_key *key, struct strobe_entry **entry)
+                                                const struct strobe_key *key, struct strobe_entry **entry,
+                                                struct segment **where)
 {
     struct strobe_map *map = access->map;
     struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
@@ -315,7 +317,7 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, st
 
     if (table_freeze(&shard->live, &map->world, segment, access->newest, shard->version) != STROBE_OK)
         return STROBE_NO_MEMORY;
-    slot = segment_find(segment, key);
+    slot = segment_find(segment, segment->class, key);
     if (slot == SEGMENT_NO_SLOT &&
         table_make_room(&shard->live, &map->world, &shard->pool, key->hash, &segment) != STROBE_OK)
         return STROBE_NO_MEMORY;
@@ -330,6 +332,7 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, st
     }
     count_entry(&shard->live, *entry, 1);
     *entry = old;
+    *where = segment;
     return STROBE_OK;
 }
 
@@ -337,11 +340,10 @@ enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_
                               struct strobe_entry **entry)
 {
     struct shard *shard = shard_of(access, key);
-    enum strobe_status status = swap_in(access, shard, key, entry);
+    struct segment *segment;
+    enum strobe_status status = swap_in(access, shard, key, entry, &segment);
 
-    if (status == STROBE_OK && *entry &&
-        hand_over(access->map, shard, table_segment(&shard->live, &access->map->world, key->hash), key->hash,
-                  *entry))
+    if (status == STROBE_OK && *entry && hand_over(access->map, shard, segment, key->hash, *entry))
         *entry = NULL;
     return status;
 }
@@ -352,7 +354,7 @@ STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct s
 {
     struct shard *shard = shard_of(access, key);
     struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
-    segment_slot slot = segment_find(segment, key);
+    segment_slot slot = segment_find(segment, segment->class, key);
     struct strobe_entry *put = segment_entry(segment, slot);
 
     count_entry(&shard->live, put, -1);
@@ -368,9 +370,11 @@ STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct s
 enum strobe_status strobe_put_many(struct strobe_access *access, const struct strobe_key *keys,
                                    struct strobe_entry **entries, size_t count)
 {
+    struct segment *segment;
     size_t done = 0;
 
-    while (done < count && swap_in(access, shard_of(access, &keys[done]), &keys[done], &entries[done]) == STROBE_OK)
+    while (done < count &&
+           swap_in(access, shard_of(access, &keys[done]), &keys[done], &entries[done], &segment) == STROBE_OK)
         done++;
     if (done < count) {
         while (done-- > 0)
@@ -380,9 +384,8 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
     for (size_t i = 0; i < count; i++) {
         struct shard *shard = shard_of(access, &keys[i]);
 
-        if (entries[i] && hand_over(access->map, shard, table_segment(&shard->live, &access->map->world, keys[i].hash),
-                                    keys[i].hash, entries[i]))
-            entries[i] = NULL;
+        segment = table_segment(&shard->live, &access->map->world, keys[i].hash);
+        if (entries[i] && hand_over(access->map, shard, segment, keys[i].hash, entries[i])) entries[i] = NULL;
     }
     return STROBE_OK;
 }
@@ -393,7 +396,7 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
     struct strobe_map *map = access->map;
     struct shard *shard = shard_of(access, key);
     struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
-    segment_slot slot = segment_find(segment, key);
+    segment_slot slot = segment_find(segment, segment->class, key);
     bool dead;
 
     *old = NULL;

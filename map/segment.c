@@ -105,9 +105,9 @@ struct segment *segment_copy(const struct strobe_allocator *allocator, const str
     return copy;
 }
 
-segment_slot segment_find(const struct segment *segment, const struct strobe_key *key)
+segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key)
 {
-    uint32_t buckets = segment_buckets(segment->class);
+    uint32_t buckets = segment_buckets(class);
     uint32_t b = segment_home(key->hash, buckets);
     uint8_t tag = tag_of(key->hash);
 

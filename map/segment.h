@@ -69,7 +69,8 @@ void segment_free(const struct strobe_allocator *allocator, struct segment *segm
 struct segment *segment_copy(const struct strobe_allocator *allocator,
                              const struct segment *segment) STROBE_INSIDE;
 
-segment_slot segment_find(const struct segment *segment, const struct strobe_key *key);
+/* CLASS is the segment's, which the directory knows too: so a look does not touch the header. */
+segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key);
 
 /* The slot in which ENTRY itself, whose hash is HASH, is. */
 segment_slot segment_find_entry(const struct segment *segment, uint64_t hash,

@@ -68,7 +68,7 @@ LOCK_UNCHECKED static void put_in(struct bench *b, struct item *item)
 
 LOCK_UNCHECKED static void take_out(struct bench *b, struct item *item)
 {
-    segment_remove(b->segment, segment_find(b->segment, &item->key), item->key.hash);
+    segment_remove(b->segment, segment_find(b->segment, b->segment->class, &item->key), item->key.hash);
     item->in = false;
 }
 
@@ -84,7 +84,7 @@ static void assert_whole(const struct bench *b)
 
     for (unsigned i = 0; i < b->count; i++) {
         const struct item *item = &b->items[i];
-        segment_slot slot = segment_find(b->segment, &item->key);
+        segment_slot slot = segment_find(b->segment, b->segment->class, &item->key);
 
         assert_int_equal(slot != SEGMENT_NO_SLOT, item->in);
         assert_int_equal(segment_find_entry(b->segment, item->key.hash, item->entry), slot);
@@ -305,11 +305,11 @@ LOCK_UNCHECKED static void test_a_slot_says_whether_its_entry_expires(void **sta
     b.items[0].in = b.items[1].in = true;
     assert_whole(&b);
     assert_true(b.segment->earliest == 700);
-    slot = segment_find(b.segment, &b.items[0].key);
+    slot = segment_find(b.segment, b.segment->class, &b.items[0].key);
     assert_int_equal(segment_word(b.segment, slot) & SLOT_NOTES, SLOT_EXPIRES);
     segment_replace(b.segment, slot, b.items[0].entry, 0);
     assert_int_equal(segment_word(b.segment, slot) & SLOT_NOTES, 0);
-    slot = segment_find(b.segment, &b.items[1].key);
+    slot = segment_find(b.segment, b.segment->class, &b.items[1].key);
     assert_int_equal(segment_word(b.segment, slot) & SLOT_NOTES, 0);
     segment_replace(b.segment, slot, b.items[1].entry, 300);
     assert_int_equal(segment_word(b.segment, slot) & SLOT_NOTES, SLOT_EXPIRES);
@@ -318,7 +318,7 @@ LOCK_UNCHECKED static void test_a_slot_says_whether_its_entry_expires(void **sta
     segment_adopt(b.segment, b.items[2].key.hash, (uint64_t)(uintptr_t)b.items[2].entry | SLOT_EXPIRES);
     b.items[2].in = true;
     assert_whole(&b);
-    slot = segment_find(b.segment, &b.items[2].key);
+    slot = segment_find(b.segment, b.segment->class, &b.items[2].key);
     assert_int_equal(segment_word(b.segment, slot) & SLOT_NOTES, SLOT_EXPIRES);
     bench_close(&b);
 }
