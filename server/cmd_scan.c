@@ -108,6 +108,7 @@ enum {
 
 struct keys {
     struct command_job job; /* first, so that a job is a keys */
+    struct services *services;
     struct strobe_snapshot *snapshot;
     struct strobe_position position;
     bool tells; /* else it counts */
@@ -162,10 +163,16 @@ static enum command_slice keys_slice(struct command_job *job, struct strobe_repl
     return keys->count == 0 ? COMMAND_SLICE_DONE : COMMAND_SLICE_MORE;
 }
 
-static void keys_release(struct command_job *job) {
-    struct keys *keys = (struct keys *)job;
+static void keys_free(void *argument) {
+    struct keys *keys = argument;
     strobe_snapshot_close(keys->snapshot);
     free(keys);
+}
+
+/* What was written meanwhile may be a lot to give back, so that is done elsewhere. */
+static void keys_release(struct command_job *job) {
+    struct keys *keys = (struct keys *)job;
+    services_defer(keys->services, keys_free, keys);
 }
 
 enum command_outcome cmd_keys(struct command_call *call) {
@@ -179,6 +186,7 @@ enum command_outcome cmd_keys(struct command_call *call) {
         return COMMAND_DONE;
     }
     keys->job = (struct command_job){keys_slice, keys_release};
+    keys->services = call->services;
     keys->pattern_len = pattern.len;
     if (pattern.len > 0) memcpy(keys->pattern, pattern.data, pattern.len);
     enum command_slice slice = COMMAND_SLICE_MORE;
@@ -187,7 +195,7 @@ enum command_outcome cmd_keys(struct command_call *call) {
         slice = keys_slice(&keys->job, call->reply);
     }
     if (slice == COMMAND_SLICE_DONE) {
-        keys_release(&keys->job);
+        keys_free(keys);
         return COMMAND_DONE;
     }
     /* A broken one is the door's to find out: the next slice breaks again. */

@@ -259,7 +259,7 @@ static bool set_inside(struct command_call *call, const struct strobe_key *key, 
     return true;
 }
 
-/* Sets word KEY_WORD to word VALUE_WORD as WISHES say. An error is written unless the status is OK. */
+/* Sets word 1 to word VALUE_WORD as WISHES say. An error is written unless the status is OK. */
 static struct set_result set_value(struct command_call *call, size_t value_word, uint64_t expiry,
                                    const struct wishes *wishes) {
     struct set_result result = {.status = STROBE_INVALID};
@@ -348,6 +348,7 @@ static enum strobe_status make_pairs(struct command_call *call, size_t count, st
     for (size_t i = 0; i < count; i++) {
         struct strobe_slice value = command_arg(call, 2 * i + 2);
         struct strobe_entry_spec spec = {.key = &keys[i], .value = value.data, .len = value.len};
+        if (value.len > command_value_max(call)) return STROBE_TOO_BIG;
         if (value.len > command_value_max(call)) return STROBE_TOO_BIG;
         enum strobe_status status = strobe_entry_new(call->map, &spec, &entries[i]);
         if (status != STROBE_OK) return status;

@@ -36,7 +36,7 @@ struct option {
 };
 
 static const struct option options[] = {
-#define OPTION(name, member, type, standard, least, most, reloads, help)                                               \
+#define OPTION(name, member, type, standard, least, most, reloads, help) \
     {name, offsetof(struct config, member), CONFIG_##type, standard, least, most, reloads, help},
 #include "server/options.def"
 #undef OPTION
@@ -53,9 +53,9 @@ enum option_index {
 /* What is being read, and where every option was set. */
 struct reading {
     struct config *config;
-    const char *path;         /* of the file; NULL: none */
-    int set_at[OPTIONS];      /* line of the file, COMMAND_LINE, or 0: the default */
-    char *error;              /* CONFIG_ERROR_TEXT bytes */
+    const char *path;    /* of the file; NULL: none */
+    int set_at[OPTIONS]; /* line of the file, COMMAND_LINE, or 0: the default */
+    char *error;         /* CONFIG_ERROR_TEXT bytes */
 };
 
 enum { COMMAND_LINE = -1 };
@@ -146,8 +146,7 @@ static bool read_bytes(const struct option *option, const char *text, void *memb
         *(uint64_t *)member = 0;
         return true;
     }
-    return read_percent(option, text, member) ||
-           read_number(option, text, units, sizeof units / sizeof *units, member);
+    return read_percent(option, text, member) || read_number(option, text, units, sizeof units / sizeof *units, member);
 }
 
 static bool read_time(const struct option *option, const char *text, void *member) {
@@ -481,8 +480,8 @@ static bool read_action(const char *word, enum config_action *action) {
     static const struct {
         const char *word;
         enum config_action action;
-    } actions[] = {{"--help", CONFIG_HELP},       {"-h", CONFIG_HELP},   {"--version", CONFIG_VERSION},
-                   {"-v", CONFIG_VERSION},        {"-V", CONFIG_VERSION}, {"--check-config", CONFIG_CHECK}};
+    } actions[] = {{"--help", CONFIG_HELP}, {"-h", CONFIG_HELP},    {"--version", CONFIG_VERSION},
+                   {"-v", CONFIG_VERSION},  {"-V", CONFIG_VERSION}, {"--check-config", CONFIG_CHECK}};
 
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         if (!is_word(word, actions[i].word)) continue;

@@ -40,12 +40,12 @@
 #include "server/services.h"
 #include "server/worker.h"
 
-#define CONN_STATE_LIST(X)                                                                       \
-    X(OPENING)   /* not yet on its loop */                                                       \
-    X(READING)   /* everything received was looked at */                                         \
-    X(PAUSED)    /* waits for a turn, or for the peer to take replies; not read */               \
-    X(WORKING)   /* the same, with a job */                                                      \
-    X(FLUSHING)  /* no more input is looked at; closes when the replies are sent */              \
+#define CONN_STATE_LIST(X)                                                                         \
+    X(OPENING)   /* not yet on its loop */                                                         \
+    X(READING)   /* everything received was looked at */                                           \
+    X(PAUSED)    /* waits for a turn, or for the peer to take replies; not read */                 \
+    X(WORKING)   /* the same, with a job */                                                        \
+    X(FLUSHING)  /* no more input is looked at; closes when the replies are sent */                \
     X(LINGERING) /* replies sent, sending side shut; reads and drops so that the peer sees them */ \
     X(CLOSED)    /* waits for the loop to let go */
 
@@ -81,32 +81,32 @@ struct conn {
     struct client client;
     struct worker *worker;
     const struct door *door;
-    struct strobe_buf in;   /* the unfinished tail, or what waits unparsed */
+    struct strobe_buf in; /* the unfinished tail, or what waits unparsed */
     struct strobe_out out;
-    struct conn_job job;    /* while WORKING */
-    size_t writing;         /* bytes that uv_write has; 0: none under way */
-    size_t want;            /* see conn_want */
-    size_t charged;         /* bytes told to the worker */
-    size_t last;            /* received before the stop, not yet read */
-    size_t dropped;         /* while LINGERING */
-    size_t unsent;          /* as of the last look, to see progress */
-    uint64_t turn;          /* the loop's turn of the latest read */
-    uint64_t read_at;       /* loop time: last byte in, or since when we read again */
-    uint64_t sent_at;       /* loop time: last byte taken by the peer */
-    uint64_t request_at;    /* loop time: first byte of the unfinished request */
+    struct conn_job job; /* while WORKING */
+    size_t writing;      /* bytes that uv_write has; 0: none under way */
+    size_t want;         /* see conn_want */
+    size_t charged;      /* bytes told to the worker */
+    size_t last;         /* received before the stop, not yet read */
+    size_t dropped;      /* while LINGERING */
+    size_t unsent;       /* as of the last look, to see progress */
+    uint64_t turn;       /* the loop's turn of the latest read */
+    uint64_t read_at;    /* loop time: last byte in, or since when we read again */
+    uint64_t sent_at;    /* loop time: last byte taken by the peer */
+    uint64_t request_at; /* loop time: first byte of the unfinished request */
     uint64_t linger_until;
     uint64_t stall_ms;
     enum conn_state state;
     enum conn_reason reason;
-    int fd;                 /* before the loop has it */
-    unsigned char reads;    /* in this turn */
-    bool direct;            /* the read under way goes to IN */
-    bool throttled;         /* it was refused because others are to have their turn */
+    int fd;              /* before the loop has it */
+    unsigned char reads; /* in this turn */
+    bool direct;         /* the read under way goes to IN */
+    bool throttled;      /* it was refused because others are to have their turn */
     bool is_reading, is_unix, refused, door_open;
-    bool linger;            /* FLUSHING ends in LINGERING */
-    bool ended;             /* the peer's end was seen */
-    bool waiting;           /* the job waits for conn_wake */
-    bool same;              /* see conn_same_request */
+    bool linger;  /* FLUSHING ends in LINGERING */
+    bool ended;   /* the peer's end was seen */
+    bool waiting; /* the job waits for conn_wake */
+    bool same;    /* see conn_same_request */
     bool stopping;
     max_align_t state_bytes[]; /* the door's */
 };
@@ -391,6 +391,8 @@ void conn_check(struct conn *conn) {
     uint64_t now = worker_now(conn->worker);
 
     if (conn->state == STATE_CLOSED) return;
+    uint64_t most = worker_config(conn->worker)->max_reply_buffer;
+    if (most >= strobe_out_pending(&conn->out)) conn->out.max = most; /* SIGHUP may have changed it */
     if (conn->writing > 0 && uv_stream_get_write_queue_size(&conn->uv.stream) != conn->unsent) {
         conn->unsent = uv_stream_get_write_queue_size(&conn->uv.stream);
         conn->sent_at = now;
@@ -442,8 +444,8 @@ static void settle(struct conn *conn) {
     write_out(conn);
     if (conn->state == STATE_CLOSED) return;
     if (strobe_out_status(&conn->out) != STROBE_BUF_OK) {
-        conn_close(conn, strobe_out_status(&conn->out) == STROBE_BUF_FULL ? CONN_REASON_REPLY_LIMIT
-                                                                          : CONN_REASON_NO_MEMORY);
+        conn_close(conn,
+                   strobe_out_status(&conn->out) == STROBE_BUF_FULL ? CONN_REASON_REPLY_LIMIT : CONN_REASON_NO_MEMORY);
         return;
     }
     size_t pending = strobe_out_pending(&conn->out);

@@ -31,7 +31,7 @@
 #include "server/services.h"
 #include "server/worker.h"
 
-enum { BACKLOG = 511, ACCEPTS_MAX = 64, REFUSALS_MAX = 64, REST_MS = 100 };
+enum { BACKLOG = 511, ACCEPTS_MAX = 64, REFUSALS_MAX = 64, REST_MS = 100, WARN_MS = 10000 };
 
 struct listener {
     struct services *services;
@@ -41,8 +41,9 @@ struct listener {
     int fd;
     int open_handles;
     uint32_t port;
-    unsigned turn;     /* the worker that is next among equals */
-    bool has_poll;     /* the handles exist */
+    uint64_t warn_at;                                       /* loop time from which on a rest is worth a line again */
+    unsigned turn;                                          /* the worker that is next among equals */
+    bool has_poll;                                          /* the handles exist */
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "": TCP */
 };
 
@@ -83,8 +84,13 @@ static void on_rested(uv_timer_t *handle) {
 }
 
 static void rest(struct listener *listener, int error) {
-    log_warn(services_log(listener->services), "listener", "cannot accept, rests for %d ms error=\"%s\"", REST_MS,
-             strerror(error));
+    uint64_t now = uv_now(listener->rest.loop);
+
+    if (now >= listener->warn_at) {
+        listener->warn_at = now + WARN_MS;
+        log_warn(services_log(listener->services), "listener", "cannot accept, rests for %d ms each time error=\"%s\"",
+                 REST_MS, strerror(error));
+    }
     uv_poll_stop(&listener->poll);
     uv_timer_start(&listener->rest, on_rested, REST_MS, 0);
 }

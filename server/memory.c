@@ -66,7 +66,7 @@ static void allocator_figures(struct memory_figures *figures) {
 }
 
 #define STRINGIFY(x) #x
-#define STRING(x) STRINGIFY(x)
+#define STRING(x)    STRINGIFY(x)
 
 void memory_purge(void) {
     mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
@@ -79,8 +79,7 @@ const char *memory_allocator_name(void) {
 
 #else
 
-void memory_init(void) {
-}
+void memory_init(void) {}
 
 static void *map_alloc(void *context, size_t size, size_t align) {
     (void)context;

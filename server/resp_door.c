@@ -230,10 +230,10 @@ static size_t resp_memory(const void *state) {
     return strobe_resp_parser_memory(&resp->parser);
 }
 
-#define RESP_DOOR(text, counted)                                                                                       \
-    {                                                                                                                  \
-        .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,                \
-        .close = resp_close, .input = resp_input, .half = resp_half, .refuse = resp_refuse, .memory = resp_memory      \
+#define RESP_DOOR(text, counted)                                                                                  \
+    {                                                                                                             \
+        .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,           \
+        .close = resp_close, .input = resp_input, .half = resp_half, .refuse = resp_refuse, .memory = resp_memory \
     }
 
 const struct door resp_door = RESP_DOOR("resp", METRICS_DOOR_RESP);

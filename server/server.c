@@ -40,8 +40,8 @@
 enum {
     LISTENERS_MAX = 2 * 16 + 1, /* both ports on each address, and the Unix socket */
     SIGNALS = 3,
-    SCANS_SPARE = 64,           /* snapshots beside those of scans: KEYS, streams */
-    DESCRIPTORS_SPARE = 192     /* beside those of clients: loops, listeners, log, refusals */
+    SCANS_SPARE = 64,       /* snapshots beside those of scans: KEYS, streams */
+    DESCRIPTORS_SPARE = 192 /* beside those of clients: loops, listeners, log, refusals */
 };
 
 struct server {
@@ -94,7 +94,8 @@ static void raise_descriptors(struct log *log, uint64_t max_clients) {
     raised = (struct rlimit){limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &raised) != 0) raised.rlim_cur = limit.rlim_cur;
     if (raised.rlim_cur >= wanted) return;
-    log_warn(log, "server", "the limit on open files allows fewer connections than max-clients; raise ulimit -n "
+    log_warn(log, "server",
+             "the limit on open files allows fewer connections than max-clients; raise ulimit -n "
              "max-clients=%llu possible=%llu limit=%llu",
              (unsigned long long)max_clients,
              raised.rlim_cur > DESCRIPTORS_SPARE ? (unsigned long long)raised.rlim_cur - DESCRIPTORS_SPARE : 0ULL,
@@ -206,9 +207,8 @@ static bool build_services(struct server *server, struct config *config) {
         .max_snapshots = (unsigned)config->max_scans + SCANS_SPARE,
         .snapshot_memory = config->scan_memory,
     };
-    struct scans_options scans = {.max_scans = (unsigned)config->max_scans,
-                                  .idle_ms = config->scan_idle_timeout,
-                                  .defer = defer};
+    struct scans_options scans = {
+        .max_scans = (unsigned)config->max_scans, .idle_ms = config->scan_idle_timeout, .defer = defer};
 
     server->threads = (unsigned)config->threads;
     server->workers = calloc(server->threads, sizeof(struct worker *));
@@ -280,10 +280,10 @@ static bool build_listeners(struct server *server) {
     if (!listen_all(server, &resp_door, config->port) || !listen_all(server, &http_door, config->http_port))
         return false;
     if (config->unix_socket != NULL &&
-        !keep_listener(server,
-                       listener_open_unix(server->services, &resp_unix_door, config->unix_socket,
-                                          config->unix_socket_mode, error),
-                       error)) {
+        !keep_listener(
+            server,
+            listener_open_unix(server->services, &resp_unix_door, config->unix_socket, config->unix_socket_mode, error),
+            error)) {
         return false;
     }
     for (size_t i = 0; i < server->listener_count; i++) {

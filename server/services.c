@@ -38,12 +38,12 @@ struct services {
     struct worker **workers;
     /* Acquire on reading pairs with the release of set_config: its fields are seen. */
     _Atomic(const struct config *) config;
-    struct retired *configs;               /* owned: all there were, the newest first; worker 0's */
+    struct retired *configs; /* owned: all there were, the newest first; worker 0's */
     char config_path[PATH_MAX];
     char executable[PATH_MAX];
     _Atomic size_t buffers; /* relaxed: a sum that is compared with a limit */
     uv_async_t wake;
-    uv_mutex_t lock;           /* of the three below */
+    uv_mutex_t lock; /* of the three below */
     struct deferred *waiting;
     bool is_open;
     bool stop_asked;

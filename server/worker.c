@@ -45,7 +45,7 @@ struct worker {
     uv_timer_t timer;
     uint64_t timer_at; /* UINT64_MAX: not running */
     uint64_t turn;
-    uint64_t wall_offset; /* wall clock - loop clock */
+    uint64_t wall_offset;                   /* wall clock - loop clock */
     struct worker_link all, ready, watched; /* heads of rings */
     const struct config *config;
     struct strobe_resp_options resp_options;
@@ -58,11 +58,11 @@ struct worker {
     bool stopping, stopped, has_run;
     uint64_t stop_at;
 
-    uv_mutex_t lock;          /* of the inbox */
-    struct worker_link inbox; /* connections handed over */
-    _Atomic unsigned asked;   /* ASK_ bits; the wake-up that follows makes them seen */
+    uv_mutex_t lock;                        /* of the inbox */
+    struct worker_link inbox;               /* connections handed over */
+    _Atomic unsigned asked;                 /* ASK_ bits; the wake-up that follows makes them seen */
     _Atomic unsigned connections, refusals; /* relaxed: for choosing a worker, and max-clients */
-    _Atomic size_t largest;   /* relaxed: a hint for shed */
+    _Atomic size_t largest;                 /* relaxed: a hint for shed */
 };
 
 /* ---- rings ---------------------------------------------------------------------------------- */

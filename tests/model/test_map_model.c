@@ -494,7 +494,9 @@ static void assert_all_as_model(struct world *w)
 static void run(uint64_t steps, uint64_t seed, unsigned shards, unsigned fail_one_in)
 {
     struct world *w = calloc(1, sizeof *w);
-    struct strobe_map_options options = {.shards = shards, .now_ms = world_now, .now_context = w};
+    const uint64_t hash_seed[2] = {seed, shards}; /* so that a run can be had again */
+    struct strobe_map_options options = {
+        .shards = shards, .now_ms = world_now, .now_context = w, .seed = (const uint8_t *)hash_seed};
     struct strobe_stats stats;
 
     assert_non_null(w);

@@ -96,7 +96,8 @@ class Transcripts(unittest.TestCase):
             reply = raw_reply(client)
             if explained_too or not entry.explained:
                 wanted = b"\r\n".join(map(unescape, entry.lines)) + b"\r\n"
-                self.assertTrue(entry.fits(reply), f"{entry.place} {entry.words}\n wanted {wanted!r}\n got    {reply!r}")
+                told = f"{entry.place} {entry.words}\n wanted {wanted!r}\n got    {reply!r}"
+                self.assertTrue(entry.fits(reply), told)
 
     def test_every_reply_is_the_one_written_down(self):
         with Server() as server:
@@ -129,8 +130,8 @@ class Transcripts(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="strobe-redis-") as place:
             path = os.path.join(place, "socket")
             log = open(os.path.join(place, "log"), "wb")
-            redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", place],
-                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", place]
+            redis = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             try:
                 self.wait_for_redis(redis, path)
                 for name, entries in transcripts().items():
