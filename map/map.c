@@ -390,6 +390,15 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
     return STROBE_OK;
 }
 
+enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key)
+{
+    struct shard *shard = shard_of(access, key);
+    struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
+
+    /* A segment frozen for this access stays so: merging, all that erasing may do, keeps the newer mark. */
+    return table_freeze(&shard->live, &access->map->world, segment, access->newest, shard->version);
+}
+
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key,
                                 struct strobe_entry **old)
 {

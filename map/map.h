@@ -237,6 +237,10 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key,
                                 struct strobe_entry **old) STROBE_INSIDE;
 
+/* Does beforehand what can fail when KEY is erased: after OK strobe_erase of KEY in this access does not answer
+ * NO_MEMORY. So several keys are erased all or none. Results: OK, NO_MEMORY (unchanged). */
+enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key) STROBE_INSIDE;
+
 /* Reads COUNT keys as one batch whose memory misses overlap: calls VISIT(context, i, entry or NULL)
  * for each i in order, under that key's lock. Each key is read at its own instant; for one instant
  * use strobe_enter_many. VISIT must be brief and must not use the map. Any thread, outside of an access. */

@@ -1,8 +1,8 @@
 /* test_map_no_memory.c - each allocation of each operation fails in turn, in many states of the map.
  *
- * For each pair of a state and an operation: make the first allocation fail, then the second, ... until the operation makes
- * no more of them; once with that one failing alone, once with all that follow. The operation must say OK or NO_MEMORY.
- * After NO_MEMORY the map holds what it held, versions included; a snapshot that was open shows what it
+ * For each pair of a state and an operation: make the first allocation fail, then the second, ... until the operation
+ * makes no more of them; once with that one failing alone, once with all that follow. The operation must say OK or
+ * NO_MEMORY. After NO_MEMORY the map holds what it held, versions included; a snapshot that was open shows what it
  * showed; the same operation succeeds when there is memory again. In the end nothing has leaked.
  */
 #include <setjmp.h>
@@ -279,6 +279,7 @@ static enum strobe_status do_put_many(struct scene *s)
     char text[BATCH][16];
     struct strobe_key keys[BATCH];
     struct strobe_entry *entries[BATCH] = {NULL};
+    struct strobe_entry_spec spec;
     struct strobe_access access;
     enum strobe_status status = STROBE_OK;
 
@@ -287,8 +288,8 @@ static enum strobe_status do_put_many(struct scene *s)
 
         (void)snprintf(text[i], sizeof text[i], "k%u", number);
         keys[i] = map_world_key(&s->w, text[i]);
-        status = strobe_entry_new(
-            s->w.map, &(struct strobe_entry_spec){.key = &keys[i], .value = "many", .len = 4, .expiry = i % 3}, &entries[i]);
+        spec = (struct strobe_entry_spec){.key = &keys[i], .value = "many", .len = 4, .expiry = i % 3};
+        status = strobe_entry_new(s->w.map, &spec, &entries[i]);
     }
     if (status == STROBE_OK) {
         strobe_enter_many(s->w.map, keys, BATCH, &access);
@@ -297,6 +298,30 @@ static enum strobe_status do_put_many(struct scene *s)
     }
     for (unsigned i = 0; i < BATCH; i++)
         strobe_entry_free(s->w.map, entries[i]);
+    return status;
+}
+
+/* DEL of many keys: what can fail is done for all of them first. */
+static enum strobe_status do_erase_many(struct scene *s)
+{
+    char text[BATCH][16];
+    struct strobe_key keys[BATCH];
+    struct strobe_entry *old[BATCH] = {NULL};
+    struct strobe_access access;
+    enum strobe_status status = STROBE_OK;
+
+    for (unsigned i = 0; i < BATCH; i++) {
+        (void)snprintf(text[i], sizeof text[i], "k%u", i * 3);
+        keys[i] = map_world_key(&s->w, text[i]);
+    }
+    strobe_enter_many(s->w.map, keys, BATCH, &access);
+    for (unsigned i = 0; i < BATCH && status == STROBE_OK; i++)
+        status = strobe_prepare(&access, &keys[i]);
+    for (unsigned i = 0; i < BATCH && status == STROBE_OK; i++)
+        assert_int_not_equal(strobe_erase(&access, &keys[i], &old[i]), STROBE_NO_MEMORY);
+    strobe_leave(&access);
+    for (unsigned i = 0; i < BATCH; i++)
+        strobe_entry_free(s->w.map, old[i]);
     return status;
 }
 
@@ -354,6 +379,7 @@ static const struct operation operations[] = {
     {"del", do_del},
     {"ten dels", do_many_dels},
     {"put_many", do_put_many},
+    {"erase of many", do_erase_many},
     {"flush", do_flush},
     {"snapshot", do_snapshot},
     {"sweep", do_sweep},
@@ -459,12 +485,13 @@ static void test_a_map_is_made_whole_or_not_at_all(void **state)
     for (unsigned shards = 1; shards <= 16; shards *= 4) {
         for (size_t at = 1;; at++) {
             struct checked_alloc memory;
+            struct strobe_map_options options = {.allocator = &memory.allocator, .shards = shards};
             struct strobe_map *map = NULL;
             enum strobe_status status;
 
             checked_alloc_init(&memory);
             memory.fail_at = at;
-            status = strobe_map_new(&(struct strobe_map_options){.allocator = &memory.allocator, .shards = shards}, &map);
+            status = strobe_map_new(&options, &map);
             if (status == STROBE_OK) {
                 assert_true(memory.calls < at);
                 strobe_map_free(map);
