@@ -2,8 +2,8 @@
 --
 --     wrk -t1 -c50 -d10s -s clients/wrk/get.lua http://127.0.0.1:7172 -- 100000
 --
--- The number is how many keys there are (100000). Run put.lua first: a key that is not there is a 404, which wrk counts as
--- "Non-2xx". Requests are made once, before the clock runs: what is measured is the server, not Lua.
+-- The number is how many keys there are (100000). Run put.lua first: a key that is not there is a 404, which wrk
+-- counts as "Non-2xx". Requests are made once, before the clock runs: what is measured is the server, not Lua.
 
 local requests = {}
 

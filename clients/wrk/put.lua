@@ -2,8 +2,8 @@
 --
 --     wrk -t1 -c50 -d10s -s clients/wrk/put.lua http://127.0.0.1:7172 -- 100000 32
 --
--- The numbers are how many keys there are (100000) and how many bytes a value has (32). With one thread every key is written
--- once before any is written again, so a run that lasts long enough leaves them all in the map.
+-- The numbers are how many keys there are (100000) and how many bytes a value has (32). With one thread every key is
+-- written once before any is written again, so a run that lasts long enough leaves them all in the map.
 
 local requests = {}
 local place = 0

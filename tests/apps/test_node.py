@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""test_node.py - node's clients against strobed: installs what node/package-lock.json pins into a folder of its own, and
-runs node/clients.mjs there. Without a network, and without npm's cache of these packages, it fails."""
+"""test_node.py - node's clients against strobed: installs what node/package-lock.json pins into a folder of its own,
+and runs node/clients.mjs there. Without a network, and without npm's cache of these packages, it fails."""
 import os
 import shutil
 import signal
@@ -12,7 +12,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "wire"))
-import strobe_test  # noqa: E402
+import strobe_test
 
 PATIENCE = 100  # seconds, for npm and for the tests, which take a few
 

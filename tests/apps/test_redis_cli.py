@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_redis_cli.py - Debian's redis-cli and redis-benchmark against the text door, in the ways that people use them."""
+"""test_redis_cli.py - Debian's redis-cli and redis-benchmark against the text door, as people use them."""
 import os
 import re
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
-import strobe_test  # noqa: E402
+import strobe_test
 
 KEYS = 2500
 
@@ -110,7 +110,8 @@ class RedisTools(unittest.TestCase):
         self.assertEqual([bool(row.match(line)) for line in lines], [False, False, True, True, True], lines)
 
     def test_benchmark_with_pipelines(self):
-        told = self.tool("redis-benchmark", "-t", "set,get,incr,mset", "-P", "16", "-n", "100000", "-r", "10000", "--csv")
+        told = self.tool("redis-benchmark", "-t", "set,get,incr,mset", "-P", "16", "-n", "100000", "-r", "10000",
+                         "--csv")
         rates = re.findall(r'(?m)^"([A-Z]+)[^"]*","([\d.]+)"', told.decode())
         self.assertEqual([name for name, _ in rates], ["SET", "GET", "INCR", "MSET"])
         self.assertGreater(min(float(rate) for _, rate in rates), 0)
@@ -123,8 +124,9 @@ class RedisTools(unittest.TestCase):
                 self.assertRegex(told, re.escape(name) + r": [1-9][\d.]* requests per second", form)
 
     def test_benchmark_of_any_command(self):
-        told = self.tool("redis-benchmark", "-n", "5000", "-r", "1000", "-q", "set", "k:__rand_int__", "v", "ex", "100").decode()
-        self.assertRegex(told, r": [1-9][\d.]* requests per second")
+        command = ("set", "k:__rand_int__", "v", "ex", "100")
+        told = self.tool("redis-benchmark", "-n", "5000", "-r", "1000", "-q", *command)
+        self.assertRegex(told.decode(), r": [1-9][\d.]* requests per second")
         self.assertGreater(self.server.resp("DBSIZE"), 500)
         self.assertGreater(self.server.resp("TTL", self.server.resp("RANDOMKEY")), 0)
 

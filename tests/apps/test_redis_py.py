@@ -9,7 +9,7 @@ import unittest
 import redis
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
-import strobe_test  # noqa: E402
+import strobe_test
 
 
 class RedisPy(unittest.TestCase):
@@ -94,7 +94,7 @@ class RedisPy(unittest.TestCase):
         self.assertEqual(sorted(some), sorted(b"user:%d" % i for i in range(4000) if str(i)[0] == "3"))
 
     def test_scan_iter_does_not_see_keys_that_hop(self):
-        """A scan beside a writer that renames by SET and DEL: one name of each family, of the same or adjacent steps."""
+        """A scan beside a writer that renames by SET and DEL: one or two adjacent names of each family."""
         families = 300
         self.db.mset({f"{i}:0": "x" for i in range(families)})
         stop = threading.Event()

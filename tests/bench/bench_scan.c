@@ -70,36 +70,37 @@ static void *write_on(void *context)
     return NULL;
 }
 
-static double scan_for(struct strobe_map *map, double seconds, uint64_t *scans)
+static double scan_for(struct strobe_map *map, double seconds)
 {
     uint64_t keys = 0, start = bench_now(), took;
 
-    *scans = 0;
     do {
         keys += scan_once(map);
-        ++*scans;
         took = bench_now() - start;
     } while ((double)took < seconds * 1e9);
     return (double)keys * 1e3 / (double)took;
 }
 
-static void print_writer(struct bench *bench, const char *beside, const struct writer *writer, double seconds,
-                         double rate)
+/* WRITER NULL: there was none, and no times of its own. */
+static void print_scan(struct bench *bench, uint64_t key_count, const char *work, double rate,
+                       const struct writer *writer, double seconds)
 {
-    const struct bench_histogram *h = &writer->laps.laps;
+    static const struct bench_laps none = {.last = 0};
+    const struct bench_laps *laps = writer ? &writer->laps : &none;
+    const struct bench_histogram *h = &laps->laps;
 
-    BENCH_ROW(bench, "scan", BENCH_NUMBER("keys", writer->key_count, 0), BENCH_TEXT("work", beside),
+    BENCH_ROW(bench, "scan", BENCH_NUMBER("keys", key_count, 0), BENCH_TEXT("work", work),
               BENCH_NUMBER("scan_Mkeys/s", rate, 2), BENCH_NUMBER("writes/s", (double)h->total / seconds, 0),
               BENCH_NUMBER("p50_us", bench_quantile(h, 0.5) / 1e3, 2),
               BENCH_NUMBER("p99_us", bench_quantile(h, 0.99) / 1e3, 2),
               BENCH_NUMBER("p99.9_us", bench_quantile(h, 0.999) / 1e3, 2),
-              BENCH_NUMBER("max_us", (double)h->max / 1e3, 1), BENCH_NUMBER("set_aside", writer->laps.aside, 0));
+              BENCH_NUMBER("max_us", (double)h->max / 1e3, 1), BENCH_NUMBER("set_aside", laps->aside, 0));
 }
 
 /* SCAN: beside a scan; else the writer by itself. */
 static void write_beside(struct bench *bench, struct writer *writer, bool scan)
 {
-    uint64_t start = bench_now(), scans = 0;
+    uint64_t start = bench_now();
     double rate = 0;
     pthread_t thread;
 
@@ -107,12 +108,12 @@ static void write_beside(struct bench *bench, struct writer *writer, bool scan)
     if (pthread_create(&thread, NULL, write_on, writer) != 0)
         bench_die("cannot start a thread");
     if (scan)
-        rate = scan_for(writer->map, bench->seconds, &scans);
+        rate = scan_for(writer->map, bench->seconds);
     else
         bench_sleep(bench->seconds);
     atomic_store(&writer->stop, true);
     (void)pthread_join(thread, NULL);
-    print_writer(bench, scan ? "both" : "writer", writer, (double)(bench_now() - start) / 1e9, rate);
+    print_scan(bench, writer->key_count, scan ? "both" : "writer", rate, writer, (double)(bench_now() - start) / 1e9);
 }
 
 static void scan_of(struct bench *bench, uint64_t key_count)
@@ -120,7 +121,6 @@ static void scan_of(struct bench *bench, uint64_t key_count)
     struct bench_text *keys = bench_keys_new(key_count);
     struct strobe_map *map = bench_map_new();
     struct writer *writer = calloc(1, sizeof *writer);
-    uint64_t scans;
 
     if (!writer)
         bench_die("no memory for a writer");
@@ -129,10 +129,7 @@ static void scan_of(struct bench *bench, uint64_t key_count)
     writer->key_count = key_count;
     bench_fill(map, keys, key_count);
     for (uint64_t round = 0; round < bench->rounds; round++) {
-        double rate = scan_for(map, bench->seconds, &scans);
-
-        BENCH_ROW(bench, "scan", BENCH_NUMBER("keys", key_count, 0), BENCH_TEXT("work", "scan"),
-                  BENCH_NUMBER("scan_Mkeys/s", rate, 2));
+        print_scan(bench, key_count, "scan", scan_for(map, bench->seconds), NULL, 1);
         write_beside(bench, writer, false);
         write_beside(bench, writer, true);
     }

@@ -1,18 +1,17 @@
 /* segment_model.c - the arithmetic behind map/segment.c: how many bytes a slot costs, and how many cache lines a look.
  *
- * A model, not the map: segments are lists of random 64-bit hashes that grow, split and are placed into buckets by the
- * rules under test. Rows are ways to grow and slots in a bucket of 64 bytes; columns are how full a segment may get before
- * it grows. All segments fill up at nearly the same pace, so a figure for one number of entries means nothing: the mean is
- * taken over 8 numbers from 500,000 to 1,000,000.
+ * A model, not the map: segments are lists of random 64-bit hashes that grow, split and are placed into buckets by
+ * the rules under test. Rows are ways to grow and slots in a bucket of 64 bytes; columns are how full a segment may
+ * get before it grows. All segments fill up at nearly the same pace, so a figure for one number of entries means
+ * nothing: the mean is taken over 8 numbers from 500,000 to 1,000,000.
  *
  *     bytes   of segments (header of 64 and directory included) per entry
  *     hit     cache lines of buckets looked at to find a key that is there; miss: one that is not
- *     moves   how often an entry is copied by growing and splitting, per entry inserted
+ *     mov     how often an entry is copied by growing and splitting, per entry inserted
  *
  * Then what malloc takes for an entry, by resident size: this program runs itself with each malloc.
  *
  *     tests/bench/segment_model            everything, some 20 s
- *     tests/bench/segment_model blocks     malloc's part alone
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -367,10 +366,10 @@ int main(int argc, char **argv)
         print_blocks(argv[2]);
         return 0;
     }
-    if (argc == 1)
-        print_model();
+    print_model();
     (void)printf("\nresident bytes of a block of\n%-10s", "malloc");
-    (void)printf(" %8d %8d %8d %8d %8d %8d %8d %8d %8d %8d %8d\n", 46, 54, 56, 58, 62, 64, 4096, 5120, 6144, 7168, 8192);
+    (void)printf("       46       54       56       58       62       64"
+                 "     4096     5120     6144     7168     8192\n");
     with_malloc("/proc/self/exe", "libc", NULL);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (stat(places[i], &status) == 0) {

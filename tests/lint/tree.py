@@ -9,8 +9,8 @@ import shutil
 import sys
 import tempfile
 
-FOLDERS = ("map", "protocol", "server", "clients", "tests", "conf", ".ci")
-BY_HAND = (".c", ".h", ".def", ".py", ".sh", ".mjs", ".lua", ".conf")
+FOLDERS = ("map", "protocol", "server", "clients", "tests", "conf", "man", ".ci")
+BY_HAND = (".c", ".h", ".def", ".py", ".sh", ".mjs", ".lua", ".conf", ".8")
 
 
 def files(root, folders=FOLDERS, endings=BY_HAND):

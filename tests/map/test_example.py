@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""test_example.py - a stranger's program: example.c builds with the header and the library alone, as C11 and warning-free, runs,
-and says what it should; and the header is C++ as well (C++17, where there is a C++ compiler)."""
+"""test_example.py - a stranger's program: example.c builds with the header and the library alone, as C11 and without a
+warning, runs, and says what it should; and the header is C++ as well (C++17, where there is a C++ compiler)."""
 import os
 import shutil
 import subprocess
@@ -51,8 +51,8 @@ def main():
             return
         with open(f"{place}/example.cc", "w", encoding="utf-8") as file:
             file.write(CPLUSPLUS)
-        run(compiler, "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", place, f"{place}/example.cc", "-o",
-            program, *libraries)
+        run(compiler, "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", place, f"{place}/example.cc",
+            "-o", program, *libraries)
         run(program)
 
 

@@ -245,6 +245,7 @@ static void scan_all_the_way(struct world *w, struct scan *scan)
 static void test_a_scan_over_growth_and_shrinkage_shows_the_constant_keys_once(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
+    struct strobe_map_options options = {.shards = 4};
     struct strobe_stats start, end;
     struct crew crew;
     size_t empty, bytes;
@@ -252,8 +253,8 @@ static void test_a_scan_over_growth_and_shrinkage_shows_the_constant_keys_once(v
     assert_non_null(w);
     w->others = *(const uint64_t *)*state;
     checked_alloc_init(&w->memory);
-    assert_int_equal(
-        strobe_map_new(&(struct strobe_map_options){.allocator = &w->memory.allocator, .shards = 4}, &w->map), STROBE_OK);
+    options.allocator = &w->memory.allocator;
+    assert_int_equal(strobe_map_new(&options, &w->map), STROBE_OK);
     empty = w->memory.bytes;
     set_constants(w);
     bytes = w->memory.bytes;

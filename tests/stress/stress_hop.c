@@ -1,12 +1,18 @@
 /* stress_hop.c - threads write, move, expire and flush while up to 64 scans overlap; each scan must be one instant.
  *
- *      hops      a family's one key moves on: SET f7:13, then DEL f7:12 (or both in one access). Each writer takes its families
- *                in turn, so what a scan sees must be the first so many operations of each writer, no more and no fewer:
- *                one or two neighbouring names a family, never none, never three; no less than had been answered when
- *                the scan began to open, no more than one beyond what had been when it was open
- *      tokens    accesses to several keys move tokens between them: their sum is the same in every snapshot, in every access
+ *      hops      a family's one key moves on: SET f7:13, then DEL f7:12 (or both in one access). Each writer takes
+ *      its
+ *                families in turn, so what a scan sees must be the first so many operations of each writer, no more
+ *                and no fewer: one or two neighbouring names a family, never none, never three; no less than had been
+ *                answered when the scan began to open, no more than one beyond what had been when it was open
+ *      tokens    accesses to several keys move tokens between them: their sum is the same in every snapshot, in every
+ *                access
+ *      witness   two threads count, each in a key of its own; a third looks at one and then at the other. If it saw
+ *      the
+ *                first at 7 and after that the second at 3, no scan may show the second past 3 and the first before 7
  *      noise     keys come and go in waves, so that segments split and merge
- *      leases    keys with an expiry time, by a clock that the writers move: in a scan exactly if alive at its instant
+ *      leases    keys with an expiry time, by a clock that the writers move: in a scan exactly if alive at its
+ *      instant heirs     who finds a key expired writes that down: no scan shows the key alive and the note
  *      flushes   take all keys at once: of the tokens all are in a scan or none
  *      closing   a small limit on the memory of snapshots: a scan may be closed, but what it has shown was exact
  *
@@ -14,6 +20,7 @@
  * 6,000 under the thread sanitizer, which is some ten times slower).
  */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -45,6 +52,8 @@
 #define TOKENS_EACH 1000u
 #define NOISE 5000u
 #define LEASES 300u
+#define HEIRS 40u
+#define SIGHTINGS 256u /* kept of each order of looking */
 #define SCANNERS 4u
 #define SCANS_EACH 16u
 #define BIG_EVERY 100u /* one family in so many has values that are kept in blobs */
@@ -65,6 +74,8 @@ struct world {
     atomic_bool stop;
     /* What was answered. A family's: 2 * step, and one more while its next name is there as well. */
     _Atomic uint32_t answered[FAMILIES];
+    /* What the witness saw: the count of key I in the upper half, then that of the other key in the lower. */
+    _Atomic uint64_t sighting[2][SIGHTINGS];
     _Atomic uint32_t lease_turn[LEASES]; /* odd while it is being written */
     _Atomic uint64_t lease_expiry[LEASES];
     _Atomic uint64_t scans_done, scans_closed, pages_again, moves, flushes, waves;
@@ -292,6 +303,47 @@ static void *move(void *context)
     return NULL;
 }
 
+/* ---- Witness ------------------------------------------------------------------------------------- */
+
+struct counter {
+    struct world *w;
+    uint32_t which;
+};
+
+static void *count_up(void *context)
+{
+    const struct counter *counter = context;
+    struct world *w = counter->w;
+    char text[32];
+    struct strobe_key key = key_of(w, text, 'c', counter->which, 0);
+
+    for (uint32_t count = 1; !atomic_load(&w->stop); count++)
+        MUST(strobe_set(w->map, key.data, key.len, &count, sizeof count, 0) == STROBE_OK);
+    return NULL;
+}
+
+static uint32_t count_of(struct world *w, uint32_t which)
+{
+    char text[32];
+    struct strobe_key key = key_of(w, text, 'c', which, 0);
+    uint32_t count = 0;
+    size_t len = sizeof count;
+
+    return strobe_get(w->map, key.data, key.len, &count, &len) == STROBE_OK ? count : 0;
+}
+
+static void *witness(void *context)
+{
+    struct world *w = context;
+
+    for (uint32_t i = 0; !atomic_load(&w->stop); i++) {
+        uint64_t first = count_of(w, i % 2), second = count_of(w, 1 - i % 2);
+
+        atomic_store(&w->sighting[i % 2][i / 2 % SIGHTINGS], first << 32 | second);
+    }
+    return NULL;
+}
+
 /* ---- Noise, leases, flushes, closing --------------------------------------------------------------- */
 
 static void *make_noise(void *context)
@@ -313,10 +365,36 @@ static void *make_noise(void *context)
     return NULL;
 }
 
+/* Two keys: one lives for some milliseconds and holds a number, the other gets that number when the first is dead. */
+static void inherit(struct world *w, uint32_t i, uint32_t *numbers)
+{
+    struct strobe_access access;
+    char texts[2][32];
+    struct strobe_key keys[2] = {key_of(w, texts[0], 'a', i, 0), key_of(w, texts[1], 'b', i, 0)};
+    struct strobe_entry *heir;
+    struct strobe_entry_spec spec = {.key = &keys[1], .value = &numbers[i], .len = sizeof numbers[i]};
+    bool dead;
+
+    MUST(strobe_entry_new(w->map, &spec, &heir) == STROBE_OK);
+    (void)strobe_map_tick(w->map);
+    strobe_enter_many(w->map, keys, 2, &access);
+    dead = strobe_find(&access, &keys[0]) == NULL;
+    if (dead)
+        MUST(strobe_put(&access, &keys[1], &heir) == STROBE_OK);
+    strobe_leave(&access);
+    strobe_entry_free(w->map, heir);
+    if (!dead)
+        return;
+    numbers[i]++;
+    MUST(strobe_set(w->map, keys[0].data, keys[0].len, &numbers[i], sizeof numbers[i], atomic_load(&w->now) + 1 + i % 4) ==
+         STROBE_OK);
+}
+
 static void *keep_leases(void *context)
 {
     struct world *w = context;
     uint64_t random = 99, place = 0;
+    uint32_t numbers[HEIRS] = {0};
     char text[32];
 
     while (!atomic_load(&w->stop)) {
@@ -329,7 +407,10 @@ static void *keep_leases(void *context)
             MUST(strobe_set(w->map, key.data, key.len, text, key.len, expiry) == STROBE_OK);
             atomic_store(&w->lease_expiry[i], expiry);
             atomic_fetch_add(&w->lease_turn[i], 1);
+            inherit(w, i % HEIRS, numbers);
         }
+        if (w->plan.stalls)
+            atomic_fetch_add(&w->now, 1);
         (void)strobe_sweep(w->map, &place, 2);
         strobe_map_maintain(w->map);
     }
@@ -370,6 +451,8 @@ struct scan {
     uint32_t low[FAMILIES], count[FAMILIES];    /* the names it saw */
     uint32_t lease_before[LEASES], lease_after[LEASES];
     uint64_t lease_due[LEASES];
+    uint32_t counter[2];
+    uint32_t living[HEIRS], inherited[HEIRS]; /* numbers, 0: none was seen */
     unsigned char lease_seen[LEASES], token_seen[TOKENS], noise_seen[NOISE];
     uint64_t tokens;
 };
@@ -407,7 +490,7 @@ static void see(struct scan *scan, const struct strobe_entry *entry)
 {
     char text[32] = {0};
     size_t len;
-    const char *key = strobe_entry_key(entry, &len), *at = text + 1;
+    const char *key = strobe_entry_key(entry, &len), *at = text + 1, *value;
     uint32_t number;
 
     MUST(len < sizeof text);
@@ -422,6 +505,17 @@ static void see(struct scan *scan, const struct strobe_entry *entry)
     case 't':
         MUST(scan->token_seen[number]++ == 0);
         scan->tokens += amount_of(entry);
+        break;
+    case 'c':
+        value = strobe_entry_value(entry, &len);
+        MUST(number < 2 && len == sizeof scan->counter[0]);
+        memcpy(&scan->counter[number], value, len);
+        break;
+    case 'a':
+    case 'b':
+        value = strobe_entry_value(entry, &len);
+        MUST(number < HEIRS && len == sizeof scan->living[0]);
+        memcpy(text[0] == 'a' ? &scan->living[number] : &scan->inherited[number], value, len);
         break;
     case 'n':
         MUST(scan->noise_seen[number]++ == 0);
@@ -525,15 +619,32 @@ static void check_order(const struct scan *scan, uint32_t writer)
         MUST(scan->low[j * WRITERS + writer] == hops / OWN + (j < hops % OWN));
 }
 
+/* A counter that a flush took shows nothing. */
+static void check_sightings(const struct scan *scan)
+{
+    for (uint32_t which = 0; which < 2 && scan->counter[0] && scan->counter[1]; which++) {
+        for (uint32_t i = 0; i < SIGHTINGS; i++) {
+            uint64_t sighting = atomic_load(&scan->w->sighting[which][i]);
+            uint32_t first = (uint32_t)(sighting >> 32), second = (uint32_t)sighting;
+
+            /* second is 0 also when a flush had taken it for a moment */
+            MUST(second == 0 || scan->counter[1 - which] <= second || scan->counter[which] >= first);
+        }
+    }
+}
+
 static void check_whole(const struct scan *scan)
 {
     uint32_t tokens = 0;
 
     check_families(scan);
+    check_sightings(scan);
     for (uint32_t writer = 0; writer < WRITERS && !scan->w->plan.flushes; writer++)
         check_order(scan, writer);
     for (uint32_t i = 0; i < TOKENS; i++)
         tokens += scan->token_seen[i];
+    for (uint32_t i = 0; i < HEIRS; i++)
+        MUST(scan->living[i] == 0 || scan->inherited[i] < scan->living[i]);
     MUST((tokens == TOKENS && scan->tokens == TOKENS * TOKENS_EACH) || (tokens == 0 && scan->w->plan.flushes));
     for (uint32_t i = 0; i < LEASES && !scan->w->plan.flushes; i++) {
         if (scan->lease_before[i] == scan->lease_after[i] && scan->lease_before[i] % 2 == 0)
@@ -677,7 +788,6 @@ static void world_close(struct world *w)
     assert_int_equal(stats.snapshots, 0);
     assert_int_equal(stats.copies, 0);
     assert_int_equal(stats.snapshot_bytes, 0);
-    assert_true(w->scans_done > 0);
     strobe_map_free(w->map);
     assert_int_equal(w->memory.live, 0);
     assert_int_equal(w->memory.bytes, 0);
@@ -692,7 +802,8 @@ static void run(const struct plan *plan)
     struct world *w = world_new(plan);
     struct writer *writers = calloc(WRITERS, sizeof *writers);
     struct scanner *scanners = calloc(SCANNERS, sizeof *scanners);
-    pthread_t hopping[WRITERS], scanning[SCANNERS], helping[HELPERS];
+    struct counter counters[2] = {{w, 0}, {w, 1}};
+    pthread_t hopping[WRITERS], scanning[SCANNERS], helping[HELPERS], counting[2], watching;
     uint32_t helper_count = plan->flushes ? HELPERS : HELPERS - 1;
 
     assert_non_null(writers);
@@ -702,6 +813,9 @@ static void run(const struct plan *plan)
         scanners[i].random = 1000 + i;
         MUST(pthread_create(&scanning[i], NULL, scan_all, &scanners[i]) == 0);
     }
+    for (uint32_t i = 0; i < 2; i++)
+        MUST(pthread_create(&counting[i], NULL, count_up, &counters[i]) == 0);
+    MUST(pthread_create(&watching, NULL, witness, w) == 0);
     for (uint32_t i = 0; i < helper_count; i++)
         MUST(pthread_create(&helping[i], NULL, helpers[i], w) == 0);
     for (uint32_t i = 0; i < WRITERS; i++) {
@@ -711,13 +825,18 @@ static void run(const struct plan *plan)
     }
     for (uint32_t i = 0; i < WRITERS; i++)
         MUST(pthread_join(hopping[i], NULL) == 0);
+    /* On a busy machine the writers may be done before the scanners have done anything. */
+    while (atomic_load(&w->scans_done) < SCANNERS ||
+           (plan->snapshot_memory && !plan->flushes && atomic_load(&w->scans_closed) == 0))
+        (void)sched_yield();
     atomic_store(&w->stop, true);
+    MUST(pthread_join(watching, NULL) == 0);
+    for (uint32_t i = 0; i < 2; i++)
+        MUST(pthread_join(counting[i], NULL) == 0);
     for (uint32_t i = 0; i < helper_count; i++)
         MUST(pthread_join(helping[i], NULL) == 0);
     for (uint32_t i = 0; i < SCANNERS; i++)
         MUST(pthread_join(scanning[i], NULL) == 0);
-    if (plan->snapshot_memory && !plan->flushes)
-        assert_true(w->scans_closed > 0);
     free(writers);
     free(scanners);
     world_close(w);

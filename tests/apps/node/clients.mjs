@@ -1,4 +1,4 @@
-// clients.mjs - what people do from node: the `redis` client against the text door, fetch against HTTP, one map behind both.
+// clients.mjs - what people do from node: the `redis` client against the text door, fetch against HTTP, one map.
 //
 //     STROBE_PORT=7171 STROBE_HTTP_PORT=7172 node --test clients.mjs
 //
@@ -60,7 +60,9 @@ test('scanIterator gives every key once', async () => {
 
 test('an error rejects its own command only', async () => {
   await client.set('word', 'x');
-  const settled = await Promise.allSettled([client.incr('word'), client.get('word'), client.sendCommand(['LPUSH', 'l', 'x'])]);
+  const settled = await Promise.allSettled([
+    client.incr('word'), client.get('word'), client.sendCommand(['LPUSH', 'l', 'x']),
+  ]);
   assert.match(settled[0].reason.message, /^ERR value is not an integer or out of range/);
   assert.equal(settled[1].value, 'x');
   assert.match(settled[2].reason.message, /^ERR unknown command 'LPUSH'/);
@@ -102,14 +104,16 @@ test('a client whose connection broke comes back by itself', async (t) => {
 });
 
 test('fetch and the text client see one map', async () => {
-  const put = await fetch(`${base}/kv/page`, { method: 'PUT', body: 'grüße', headers: { 'Content-Type': 'text/plain;charset=utf-8' } });
+  const type = 'text/plain;charset=utf-8';
+  const put = await fetch(`${base}/kv/page`, { method: 'PUT', body: 'grüße', headers: { 'Content-Type': type } });
   assert.equal(put.status, 201);
   assert.equal(await client.get('page'), 'grüße');
   const got = await fetch(`${base}/kv/page`);
-  assert.deepEqual([got.status, await got.text(), got.headers.get('content-type')], [200, 'grüße', 'text/plain;charset=utf-8']);
+  assert.deepEqual([got.status, await got.text(), got.headers.get('content-type')], [200, 'grüße', type]);
   assert.equal(got.headers.get('etag'), put.headers.get('etag'));
   await client.set('page', 'new');
-  const kept = await fetch(`${base}/kv/page`, { method: 'PUT', body: 'lost', headers: { 'If-Match': put.headers.get('etag') } });
+  const old = { 'If-Match': put.headers.get('etag') };
+  const kept = await fetch(`${base}/kv/page`, { method: 'PUT', body: 'lost', headers: old });
   assert.equal(kept.status, 412);
   const missing = await fetch(`${base}/kv/none`);
   assert.equal(missing.status, 404);

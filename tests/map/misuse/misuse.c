@@ -1,7 +1,8 @@
 /* misuse.c - each way of misusing the map's locks, alone behind a name: test_misuse.py shows that each is caught.
  *
- * With no name given it is right, and must compile and run without a word. A name MISUSE_* plants one mistake for clang's
- * analysis of lock classes; a word on the command line makes one at run time, for the owner check of a debug build.
+ * With no name given it is right, and must compile and run without a word. A name MISUSE_* plants one mistake for
+ * clang's analysis of lock classes; a word on the command line makes one at run time, for the owner check of a debug
+ * build.
  */
 #include <pthread.h>
 #include <stdio.h>
