@@ -179,13 +179,15 @@ STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy)
     copies->of_bits[copy->bits]--;
 }
 
-void copies_remove(struct copies *copies, struct copy *copy,
+uint32_t copies_remove(struct copies *copies, struct copy *copy,
                    uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
                    const void *context)
 {
+    uint32_t looked = 0;
+
     unlink_copy(copies, copy);
     if (copies->count == 0)
-        return;
+        return 0;
     for (unsigned word = 0; word < COPY_OWNED_WORDS; word++) {
         for (uint64_t left = copy->owned[word]; left; left &= left - 1) {
             segment_slot slot = (segment_slot)(word * 64 + (unsigned)__builtin_ctzll(left));
@@ -193,6 +195,7 @@ void copies_remove(struct copies *copies, struct copy *copy,
             uint64_t hash = hash_entry(context, entry);
             struct copy *older = newest_naming(copies, hash, strobe_entry_version(entry), copy->mark);
 
+            looked++;
             if (!older)
                 continue;
             own(older, hash, entry);
@@ -200,6 +203,7 @@ void copies_remove(struct copies *copies, struct copy *copy,
             copy->owned_bytes -= strobe_entry_memory(entry);
         }
     }
+    return looked;
 }
 
 uint64_t copy_bytes(const struct copy *copy)
@@ -223,14 +227,16 @@ uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy)
     return bytes;
 }
 
-void copies_each(struct copies *copies, void (*do_copy)(void *context, struct copy *copy), void *context)
+bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy), void *context)
 {
     for (uint32_t i = 0; i < copies->chains_count && copies->count; i++) {
         for (struct copy *copy = copies->chains[i], *next; copy; copy = next) {
             next = copy->next;
-            do_copy(context, copy);
+            if (!do_copy(context, copy))
+                return false;
         }
     }
+    return true;
 }
 
 void copies_fini(struct copies *copies, const struct strobe_allocator *allocator)

@@ -51,8 +51,9 @@ struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s)
 /* Hands ENTRY, just taken out of the map, to the newest copy that names it. False: none does, it is the caller's. */
 bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) STROBE_INSIDE;
 
-/* Takes COPY out. What it owned goes to the next older copies that name it; what stays with it dies with it. */
-void copies_remove(struct copies *copies, struct copy *copy,
+/* Takes COPY out. What it owned goes to the next older copies that name it; what stays with it dies with it.
+ * Returns how many entries it had to look at: each costs a miss or two. */
+uint32_t copies_remove(struct copies *copies, struct copy *copy,
                    uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
                    const void *context) STROBE_INSIDE;
 
@@ -63,8 +64,8 @@ uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) 
 /* The bytes of a copy itself. */
 uint64_t copy_bytes(const struct copy *copy);
 
-/* Calls DO_COPY with each copy, which may take that copy out. */
-void copies_each(struct copies *copies, void (*do_copy)(void *context, struct copy *copy),
+/* Calls DO_COPY with each copy, which may take that copy out, until it says false. True: it never did. */
+bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy),
                  void *context) STROBE_INSIDE;
 
 /* Frees the chains. There must be no copies left. */

@@ -209,24 +209,38 @@ LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key
     snapshots_instant(&map->snapshots, &access->instant, &access->newest);
 }
 
+/* Locks those that access->held names. */
+LOCK_UNCHECKED static void enter_held(struct strobe_map *map, struct strobe_access *access)
+{
+    access->map = map;
+    access->first = 0;
+    access->held_many = 1;
+    for (uint32_t word = 0; word < sizeof access->held / sizeof access->held[0]; word++) {
+        for (uint64_t left = access->held[word]; left; left &= left - 1)
+            lock_enter(&map->shards[word * 64 + (uint32_t)__builtin_ctzll(left)].lock);
+    }
+    snapshots_instant(&map->snapshots, &access->instant, &access->newest);
+}
+
 LOCK_UNCHECKED void strobe_enter_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
                                       struct strobe_access *access)
 {
     assert(count <= STROBE_ACCESS_MAX);
-    access->map = map;
-    access->first = 0;
-    access->held_many = 1;
     memset(access->held, 0, sizeof access->held);
     for (size_t i = 0; i < count; i++) {
         uint32_t shard = map_shard_index(map, keys[i].hash);
 
         access->held[shard / 64] |= UINT64_C(1) << (shard % 64);
     }
-    for (uint32_t word = 0; word < sizeof access->held / sizeof access->held[0]; word++) {
-        for (uint64_t left = access->held[word]; left; left &= left - 1)
-            lock_enter(&map->shards[word * 64 + (uint32_t)__builtin_ctzll(left)].lock);
-    }
-    snapshots_instant(&map->snapshots, &access->instant, &access->newest);
+    enter_held(map, access);
+}
+
+LOCK_UNCHECKED void strobe_enter_all(struct strobe_map *map, struct strobe_access *access)
+{
+    memset(access->held, 0, sizeof access->held);
+    for (uint32_t shard = 0; shard < map->shard_count; shard++)
+        access->held[shard / 64] |= UINT64_C(1) << (shard % 64);
+    enter_held(map, access);
 }
 
 LOCK_UNCHECKED void strobe_leave(struct strobe_access *access)
@@ -591,23 +605,28 @@ STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map)
 STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh,
                                       uint64_t instant)
 {
+    uint64_t end, bytes;
+    bool needed;
+
     table_swap(&shard->live, fresh, instant);
-    if (!snapshots_need(&map->snapshots, fresh->born, fresh->until,
-                        range_end(fresh->prefix, map->world.shard_bits)) &&
-        fresh->pins == 0)
+    end = range_end(fresh->prefix, map->world.shard_bits);
+    bytes = fresh->segment_bytes + fresh->entry_bytes;
+    do
+        needed = snapshots_need(&map->snapshots, fresh->born, fresh->until, end);
+    while (needed && snapshots_make_room(&map->snapshots, bytes));
+    if (!needed && fresh->pins == 0)
         return false;
-    fresh->held = fresh->segment_bytes + fresh->entry_bytes;
+    fresh->held = bytes;
     fresh->next = shard->flushed;
     shard->flushed = fresh;
     snapshots_hold(&map->snapshots, fresh->held);
     return true;
 }
 
-LOCK_UNCHECKED enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage)
+enum strobe_status strobe_flush_prepare(struct strobe_map *map, struct strobe_garbage **garbage)
 {
     struct strobe_garbage *bin = memory_alloc(map->world.allocator, sizeof *bin, MEMORY_WORD);
     struct table *fresh = bin ? fresh_tables(map) : NULL;
-    uint64_t instant, newest;
 
     *garbage = NULL;
     if (!fresh) {
@@ -615,24 +634,38 @@ LOCK_UNCHECKED enum strobe_status strobe_flush(struct strobe_map *map, struct st
         return STROBE_NO_MEMORY;
     }
     bin->map = map;
-    bin->tables = NULL;
-    for (uint32_t i = 0; i < map->shard_count; i++)
-        shard_enter(&map->shards[i]);
-    snapshots_instant(&map->snapshots, &instant, &newest);
-    for (uint32_t i = 0; i < map->shard_count; i++) {
-        struct table *next;
-
-        assert(fresh);
-        next = fresh->next;
-        if (!flush_shard(map, &map->shards[i], fresh, instant)) {
-            fresh->next = bin->tables;
-            bin->tables = fresh;
-        }
-        fresh = next;
-    }
-    for (uint32_t i = 0; i < map->shard_count; i++)
-        shard_leave(&map->shards[i]);
+    bin->tables = fresh;
     *garbage = bin;
+    return STROBE_OK;
+}
+
+void strobe_flush_inside(struct strobe_access *access, struct strobe_garbage *garbage)
+{
+    struct strobe_map *map = access->map;
+    struct table *fresh = garbage->tables, *next;
+
+    garbage->tables = NULL;
+    for (uint32_t i = 0; i < map->shard_count; i++, fresh = next) {
+        assert(fresh && fresh->prefix == map->shards[i].live.prefix);
+        lock_assert_held(&map->shards[i].lock);
+        next = fresh->next;
+        if (!flush_shard(map, &map->shards[i], fresh, access->instant)) {
+            fresh->next = garbage->tables;
+            garbage->tables = fresh;
+        }
+    }
+}
+
+enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage)
+{
+    struct strobe_access access;
+    enum strobe_status status = strobe_flush_prepare(map, garbage);
+
+    if (status != STROBE_OK)
+        return status;
+    strobe_enter_all(map, &access);
+    strobe_flush_inside(&access, *garbage);
+    strobe_leave(&access);
     return STROBE_OK;
 }
 
@@ -654,6 +687,18 @@ uint64_t strobe_count(struct strobe_map *map)
         shard_enter(&map->shards[i]);
         count += map->shards[i].live.count;
         shard_leave(&map->shards[i]);
+    }
+    return count;
+}
+
+uint64_t strobe_count_inside(const struct strobe_access *access)
+{
+    const struct strobe_map *map = access->map;
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < map->shard_count; i++) {
+        lock_assert_held(&map->shards[i].lock);
+        count += map->shards[i].live.count;
     }
     return count;
 }

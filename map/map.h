@@ -210,6 +210,9 @@ void strobe_enter(struct strobe_map *map, const struct strobe_key *key,
 void strobe_enter_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
                        struct strobe_access *access) STROBE_ENTERS;
 
+/* Locks every shard: everybody waits. For strobe_flush_inside and its like. */
+void strobe_enter_all(struct strobe_map *map, struct strobe_access *access) STROBE_ENTERS;
+
 void strobe_leave(struct strobe_access *access) STROBE_LEAVES;
 
 /* The instant's time in milliseconds: what decides expiry inside this access. */
@@ -261,6 +264,12 @@ struct strobe_garbage;
 enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage) STROBE_OUTSIDE;
 void strobe_garbage_free(struct strobe_garbage *garbage);
 
+/* The same as a part of an access that holds every shard (strobe_enter_all), at the access's instant. What can fail
+ * comes before: prepare makes *GARBAGE, outside of the access, with the empty tables that one strobe_flush_inside puts
+ * in; after that, or unused, it is freed like another, outside. Results of prepare: OK, NO_MEMORY. */
+enum strobe_status strobe_flush_prepare(struct strobe_map *map, struct strobe_garbage **garbage) STROBE_OUTSIDE;
+void strobe_flush_inside(struct strobe_access *access, struct strobe_garbage *garbage) STROBE_INSIDE;
+
 /* Takes back the memory of expired entries, at most SEGMENTS segments of the map (each some hundred
  * entries) from *PLACE on, which it moves (start it with 0; it wraps). Returns how many entries it took. One thread
  * at a time for one PLACE. Any thread, outside of an access. */
@@ -274,6 +283,12 @@ enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
 
 /* Entries, those expired but not yet swept included. Any thread, outside of an access. */
 uint64_t strobe_count(struct strobe_map *map) STROBE_OUTSIDE;
+
+/* The same two inside of an access that holds every shard (strobe_enter_all). */
+enum strobe_status strobe_random_inside(struct strobe_access *access, uint64_t random,
+                                        void (*visit)(void *context, const struct strobe_entry *entry),
+                                        void *context) STROBE_INSIDE;
+uint64_t strobe_count_inside(const struct strobe_access *access) STROBE_INSIDE;
 
 struct strobe_stats {
     uint64_t entries;       /* with those expired but not swept */
@@ -316,6 +331,17 @@ enum strobe_visit {
 enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep,
                                         struct strobe_snapshot **out) STROBE_OUTSIDE;
 
+/* Opens a snapshot of the map as it is at the instant of ACCESS, which this moves forward to now: of what the access
+ * holds it shows the state before the access's first change, and so it must be opened before that and before the
+ * access has looked at anything. Read and closed outside, later. Results as strobe_snapshot_open. */
+enum strobe_status strobe_snapshot_open_inside(struct strobe_access *access, bool keep,
+                                               struct strobe_snapshot **out) STROBE_INSIDE;
+
+/* Opens another snapshot of the same instant, which is read and closed by itself. Nothing of SNAPSHOT may have been
+ * forgotten yet, and no other thread may be using it. Any thread, also inside of an access. Results: OK, NO_MEMORY,
+ * TOO_MANY, CLOSED (SNAPSHOT was). */
+enum strobe_status strobe_snapshot_twin(const struct strobe_snapshot *snapshot, struct strobe_snapshot **out);
+
 /* Visits the entries from *POSITION on, in an order of the map's own, until the visitor stops, UNTIL (NULL: the end)
  * is reached, or BUDGET places of the map were looked at (0: no bound; an empty place costs little, so a few
  * thousand is a short while). Moves *POSITION to where to go on. The visitor runs outside of all locks and may use
@@ -336,8 +362,11 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot,
 uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot);
 
 /* Closes the snapshot and gives back what it alone held, which can be a lot: some microseconds a
- * copied segment. No thread may be reading it. */
+ * copied segment, and a look at the copies of all other snapshots. No thread may be reading it. */
 void strobe_snapshot_close(struct strobe_snapshot *snapshot) STROBE_OUTSIDE;
+
+/* The same for COUNT snapshots of one map, with one look at the copies for all of them. */
+void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t count) STROBE_OUTSIDE;
 
 /* Gives back the memory of snapshots that the limit has closed (their owners learn it as CLOSED). Call it now and
  * then, say ten times a second, when options.snapshot_memory is set. Any thread, outside of an access. */

@@ -8,7 +8,7 @@
  * bucket that nobody passed. This is linear probing by cache lines: with nine slots to a line it works up to a load
  * of nine tenths and more, with 1.0 to 1.5 lines a look (tests/bench/segment_model prints the figures that chose it).
  *
- * A segment grows in steps (4, 5, 6, 7 KiB: the allocator's own classes) before it splits in two of 4 KiB, so that
+ * A segment of 4 KiB that is full becomes one of 6 KiB (both are classes of the allocator) before it splits, so that
  * all segments, which fill up at nearly the same pace, are never all half empty.
  *
  * Always: an entry can be found from its home without crossing a bucket with passed = 0; tags of used slots are

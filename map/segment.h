@@ -9,8 +9,8 @@
 #include "map/map.h"
 
 #define BUCKET_SLOTS 9u
-#define SEGMENT_CLASSES 4u     /* 4, 5, 6 and 7 KiB; the next step is a split in two of 4 KiB */
-#define SEGMENT_SLOTS_MAX 999u /* of the largest class */
+#define SEGMENT_CLASSES 2u     /* 4 and 6 KiB; the next step is a split in two of 4 KiB */
+#define SEGMENT_SLOTS_MAX 855u /* of the largest class */
 
 /* One cache line: nine addresses of 48 bits, nine tags, and how many entries had to go further. */
 struct bucket {
@@ -39,7 +39,7 @@ typedef int32_t segment_slot;
 
 static inline size_t segment_size(unsigned class)
 {
-    return 4096 + (size_t)class * 1024;
+    return 4096 + (size_t)class * 2048;
 }
 
 static inline uint32_t segment_buckets(unsigned class)

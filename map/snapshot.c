@@ -24,6 +24,13 @@
  * c's milliseconds, and S shows what expires after T. A command with several locks looks once, so it is in or out
  * as one.
  *
+ * A command can open S itself (strobe_snapshot_open_inside: SCAN inside EXEC). It holds its locks, moves the clock to
+ * S, and takes S as what it looked at: c = S, newest = S, and it is out of S by the first case. That is a look like any
+ * other, at the moment of the step: all its locks were held, no newer snapshot was open, and what opens later has a
+ * larger number and takes it in, whole, once it lets go. What it had looked at before S it must look at again, since
+ * its time has moved: so it opens first. Several snapshots of one instant (strobe_snapshot_twin) have one number:
+ * what is kept for one is kept for all that have not passed, and the second is there before the first can pass.
+ *
  * The look (snapshots_instant) needs two numbers that belong together, the clock and the newest open snapshot. The
  * opener announces its number as `pending` before it moves the clock and as `newest` after that; whoever sees
  * the moved clock sees one of the two. Whoever sees a `newest` beyond its clock value looks again.
@@ -37,6 +44,8 @@
  * Not here: who owns an entry that a copy names (copies.c).
  */
 #include "map/snapshot.h"
+
+#include <assert.h>
 
 #include "map/entry.h"
 #include "map/map_private.h"
@@ -118,8 +127,8 @@ SNAPSHOTS_INSIDE static void unlist(struct snapshots *snapshots, struct strobe_s
                           memory_order_release);
 }
 
-/* Closes the snapshot that matters least; false: there is none that may be closed. */
-SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots)
+/* Closes the snapshot that matters least of those idle for IDLE_MS; false: there is none that may be closed. */
+SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t idle_ms)
 {
     uint64_t now = atomic_load_explicit(&snapshots->clock, memory_order_relaxed) >> CLOCK_COUNT_BITS;
     struct strobe_snapshot *victim = NULL;
@@ -128,7 +137,7 @@ SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots)
         bool better = !victim || (s->finished && !victim->finished) ||
                       (s->finished == victim->finished && s->used_ms < victim->used_ms);
 
-        if (!s->keep && (s->finished || s->used_ms + IDLE_BEFORE_REVOKED_MS <= now) && better)
+        if (!s->keep && (s->finished || s->used_ms + idle_ms <= now) && better)
             victim = s;
     }
     if (!victim)
@@ -142,15 +151,33 @@ SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots)
     return true;
 }
 
+static bool fits(const struct snapshots *snapshots, uint64_t more)
+{
+    return snapshots->memory_max == 0 ||
+           atomic_load_explicit(&snapshots->held, memory_order_relaxed) + more <= snapshots->memory_max;
+}
+
 void snapshots_hold(struct snapshots *snapshots, uint64_t bytes)
 {
-    uint64_t held = atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed) + bytes;
-
-    if (snapshots->memory_max == 0 || held <= snapshots->memory_max || (int64_t)bytes <= 0)
+    atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed);
+    /* One at a time: when giving its memory back was not enough, the next copy closes the next. */
+    if ((int64_t)bytes <= 0 || fits(snapshots, 0) || atomic_load_explicit(&snapshots->reap, memory_order_relaxed))
         return;
     list_enter(snapshots);
-    (void)revoke_one(snapshots); /* when it frees too little the next copy revokes the next one */
+    (void)revoke_one(snapshots, IDLE_BEFORE_REVOKED_MS);
     list_leave(snapshots);
+}
+
+bool snapshots_make_room(struct snapshots *snapshots, uint64_t bytes)
+{
+    bool revoked;
+
+    if (fits(snapshots, bytes))
+        return false;
+    list_enter(snapshots);
+    revoked = revoke_one(snapshots, 0);
+    list_leave(snapshots);
+    return revoked;
 }
 
 /* Moves the clock to a number of its own for SNAPSHOT. */
@@ -167,33 +194,59 @@ SNAPSHOTS_INSIDE static void take_number(struct snapshots *snapshots, struct str
                                                     memory_order_acq_rel, memory_order_acquire));
 }
 
-enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out)
+/* A snapshot that is on no list yet, or NULL. */
+static struct strobe_snapshot *snapshot_new(struct strobe_map *map, bool keep)
+{
+    struct strobe_snapshot *snapshot = memory_alloc(map->world.allocator, sizeof *snapshot, MEMORY_WORD);
+
+    if (snapshot) {
+        memset(snapshot, 0, sizeof *snapshot);
+        snapshot->map = map;
+        snapshot->keep = keep;
+    }
+    return snapshot;
+}
+
+/* May one more be opened? Closes one for it if need be. Results: OK, TOO_MANY. */
+SNAPSHOTS_INSIDE static enum strobe_status make_room(struct snapshots *snapshots, bool keep)
+{
+    if (snapshots->count < snapshots->max && fits(snapshots, 0))
+        return STROBE_OK;
+    return revoke_one(snapshots, IDLE_BEFORE_REVOKED_MS) || keep ? STROBE_OK : STROBE_TOO_MANY;
+}
+
+/* Puts SNAPSHOT, which has its number, on the list: behind BEFORE, which is not younger (NULL: at the front). */
+SNAPSHOTS_INSIDE static void enlist(struct snapshots *snapshots, struct strobe_snapshot *snapshot,
+                                    struct strobe_snapshot *before)
+{
+    snapshot->used_ms = snapshot->number >> CLOCK_COUNT_BITS;
+    snapshot->listed = true;
+    snapshot->older = before;
+    snapshot->newer = before ? before->newer : snapshots->first;
+    if (snapshot->newer)
+        snapshot->newer->older = snapshot;
+    else
+        snapshots->last = snapshot;
+    if (before)
+        before->newer = snapshot;
+    else
+        snapshots->first = snapshot;
+    snapshots->count++;
+}
+
+static enum strobe_status open_snapshot(struct strobe_map *map, bool keep, struct strobe_snapshot **out)
 {
     struct snapshots *snapshots = &map->snapshots;
-    struct strobe_snapshot *snapshot = memory_alloc(map->world.allocator, sizeof *snapshot, MEMORY_WORD);
-    enum strobe_status status = STROBE_OK;
+    struct strobe_snapshot *snapshot = snapshot_new(map, keep);
+    enum strobe_status status;
 
     if (!snapshot)
         return STROBE_NO_MEMORY;
-    memset(snapshot, 0, sizeof *snapshot);
-    snapshot->map = map;
-    snapshot->keep = keep;
     list_enter(snapshots);
-    if (snapshots->count >= snapshots->max ||
-        (snapshots->memory_max &&
-         atomic_load_explicit(&snapshots->held, memory_order_relaxed) > snapshots->memory_max))
-        status = revoke_one(snapshots) || keep ? STROBE_OK : STROBE_TOO_MANY;
+    status = make_room(snapshots, keep);
     if (status == STROBE_OK) {
         take_number(snapshots, snapshot);
-        snapshot->used_ms = snapshot->number >> CLOCK_COUNT_BITS;
-        snapshot->listed = true;
-        snapshot->older = snapshots->last;
-        if (snapshots->last)
-            snapshots->last->newer = snapshot;
-        else
-            snapshots->first = snapshot;
-        snapshots->last = snapshot;
-        snapshots->count++;
+        enlist(snapshots, snapshot, snapshots->last);
         /* Release, in this order: newest before pending goes (snapshots_instant). */
         atomic_store_explicit(&snapshots->newest, snapshot->number, memory_order_release);
         atomic_store_explicit(&snapshots->pending, 0, memory_order_release);
@@ -204,6 +257,48 @@ enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struc
         return status;
     }
     *out = snapshot;
+    return STROBE_OK;
+}
+
+enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out)
+{
+    return open_snapshot(map, keep, out);
+}
+
+enum strobe_status strobe_snapshot_open_inside(struct strobe_access *access, bool keep, struct strobe_snapshot **out)
+{
+    enum strobe_status status = open_snapshot(access->map, keep, out);
+
+    if (status == STROBE_OK)
+        access->instant = access->newest = (*out)->number;
+    return status;
+}
+
+enum strobe_status strobe_snapshot_twin(const struct strobe_snapshot *snapshot, struct strobe_snapshot **out)
+{
+    struct strobe_map *map = snapshot->map;
+    struct snapshots *snapshots = &map->snapshots;
+    struct strobe_snapshot *twin = snapshot_new(map, snapshot->keep);
+    enum strobe_status status = STROBE_CLOSED;
+
+    if (!twin)
+        return STROBE_NO_MEMORY;
+    list_enter(snapshots);
+    assert(!snapshot->kept.end && snapshot->kept.prefix == 0 && snapshot->kept.slot == 0);
+    if (snapshot->listed)
+        status = make_room(snapshots, snapshot->keep);
+    if (status == STROBE_OK && !snapshot->listed)
+        status = STROBE_TOO_MANY; /* the room was made of it */
+    if (status == STROBE_OK) {
+        twin->number = snapshot->number;
+        enlist(snapshots, twin, snapshot->older);
+    }
+    list_leave(snapshots);
+    if (status != STROBE_OK) {
+        memory_release(map->world.allocator, twin, sizeof *twin, MEMORY_WORD);
+        return status;
+    }
+    *out = twin;
     return STROBE_OK;
 }
 
@@ -280,7 +375,9 @@ STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, u
 /* What was taken out under a lock and is freed outside. */
 struct dead {
     struct strobe_map *map;
+    uint64_t lowest, highest; /* numbers of the snapshots that need less now: only their copies are looked at */
     struct table *table;  /* whose copies are looked at */
+    uint32_t work;        /* done under this hold of the lock */
     struct copy *copies;
     struct table *tables;
 };
@@ -294,17 +391,22 @@ static uint64_t hash_of(const void *context, const struct strobe_entry *entry)
     return hash_bytes(&map->world.hash, key, len);
 }
 
-STROBE_INSIDE static void reap_copy(void *context, struct copy *copy)
+/* Entries to be handed on under one hold of a lock, about: some tens of microseconds. */
+#define REAP_WORK 128u
+
+/* Takes COPY out if nobody needs it. False: enough for one hold of the lock. */
+STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy)
 {
     struct dead *dead = context;
     struct strobe_map *map = dead->map;
 
-    if (copy->pins ||
+    if (dead->highest <= copy->after || copy->mark < dead->lowest || copy->pins ||
         snapshots_need(&map->snapshots, copy->after, copy->mark, range_end(copy->prefix, copy->bits)))
-        return;
-    copies_remove(&dead->table->copies, copy, hash_of, map);
+        return true;
+    dead->work += 1 + copies_remove(&dead->table->copies, copy, hash_of, map);
     copy->next = dead->copies;
     dead->copies = copy;
+    return dead->work < REAP_WORK;
 }
 
 /* Takes out the flushed tables of SHARD that nobody needs any more. */
@@ -337,21 +439,32 @@ STROBE_OUTSIDE static void bury(struct dead *dead)
     map_free_tables(map, dead->tables);
 }
 
-/* Looks at every copy of SHARD. */
-STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct shard *shard)
+/* What one hold of the lock allows of reap_shard. True: nothing is left to do. */
+STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest)
 {
-    struct dead dead = {.map = map};
+    struct dead dead = {.map = map, .lowest = lowest, .highest = highest};
+    bool whole;
 
     shard_enter(shard);
     dead.table = &shard->live;
-    copies_each(&shard->live.copies, reap_copy, &dead);
-    for (struct table *table = shard->flushed; table; table = table->next) {
+    whole = copies_each(&shard->live.copies, reap_copy, &dead);
+    for (struct table *table = shard->flushed; table && whole; table = table->next) {
         dead.table = table;
-        copies_each(&table->copies, reap_copy, &dead);
+        whole = copies_each(&table->copies, reap_copy, &dead);
     }
-    reap_tables(shard, &dead);
+    if (whole)
+        reap_tables(shard, &dead);
     shard_leave(shard);
     bury(&dead);
+    return whole;
+}
+
+/* Frees what SHARD kept for snapshots with numbers from LOWEST to HIGHEST, and nobody needs. The lock is let go
+ * after every few copies, so that writers get in between. */
+STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest)
+{
+    while (!reap_some(map, shard, lowest, highest))
+        ;
 }
 
 STROBE_OUTSIDE static void unpin(struct strobe_snapshot *snapshot, struct held *held)
@@ -363,7 +476,7 @@ STROBE_OUTSIDE static void unpin(struct strobe_snapshot *snapshot, struct held *
     shard_leave(held->shard);
     /* Whoever revoked us could not free what we had pinned. */
     if (atomic_load_explicit(&snapshot->revoked, memory_order_relaxed))
-        reap_shard(snapshot->map, held->shard);
+        reap_shard(snapshot->map, held->shard, snapshot->number, snapshot->number);
 }
 
 /* ---- The public reader ------------------------------------------------------------------------- */
@@ -475,7 +588,7 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
      * snapshot that shares it could else take it away, and we would pass over what only we hold. */
     while (!at.end && (position->end || at.prefix < position->prefix)) {
         struct shard *shard = map_shard(map, at.prefix);
-        struct dead dead = {.map = map};
+        struct dead dead = {.map = map, .lowest = snapshot->number, .highest = snapshot->number};
         struct copy *copy;
 
         shard_enter(shard);
@@ -493,7 +606,7 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
             at = *position;
         keep_from(snapshot, &at);
         if (copy)
-            reap_copy(&dead, copy);
+            (void)reap_copy(&dead, copy);
         reap_tables(shard, &dead);
         shard_leave(shard);
         bury(&dead);
@@ -502,26 +615,46 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
 
 void strobe_snapshot_close(struct strobe_snapshot *snapshot)
 {
-    struct strobe_map *map = snapshot->map;
-    bool all_passed;
+    strobe_snapshot_close_many(&snapshot, 1);
+}
 
+void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t count)
+{
+    struct strobe_map *map = count > 0 ? snapshots[0]->map : NULL;
+    uint64_t lowest = UINT64_MAX, highest = 0;
+
+    if (!map)
+        return;
     list_enter(&map->snapshots);
-    all_passed = snapshot->kept.end;
-    if (snapshot->listed)
-        unlist(&map->snapshots, snapshot);
-    list_leave(&map->snapshots);
-    if (!all_passed) {
-        for (uint32_t i = 0; i < map->shard_count; i++)
-            reap_shard(map, &map->shards[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct strobe_snapshot *snapshot = snapshots[i];
+
+        if (snapshot->listed)
+            unlist(&map->snapshots, snapshot);
+        if (snapshot->kept.end)
+            continue; /* nothing is held for it */
+        lowest = snapshot->number < lowest ? snapshot->number : lowest;
+        highest = snapshot->number > highest ? snapshot->number : highest;
     }
-    memory_release(map->world.allocator, snapshot, sizeof *snapshot, MEMORY_WORD);
+    list_leave(&map->snapshots);
+    for (uint32_t i = 0; lowest <= highest && i < map->shard_count; i++)
+        reap_shard(map, &map->shards[i], lowest, highest);
+    for (size_t i = 0; i < count; i++)
+        memory_release(map->world.allocator, snapshots[i], sizeof *snapshots[i], MEMORY_WORD);
 }
 
 void strobe_map_maintain(struct strobe_map *map)
 {
+    /* One that was in use when the limit was passed may be idle by now. */
+    if (!fits(&map->snapshots, 0)) {
+        (void)snapshots_tick(&map->snapshots);
+        list_enter(&map->snapshots);
+        (void)revoke_one(&map->snapshots, IDLE_BEFORE_REVOKED_MS);
+        list_leave(&map->snapshots);
+    }
     /* Relaxed: the flag only says that looking is worth it, the locks order the rest. */
     if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed))
         return;
     for (uint32_t i = 0; i < map->shard_count; i++)
-        reap_shard(map, &map->shards[i]);
+        reap_shard(map, &map->shards[i], 0, UINT64_MAX);
 }

@@ -98,54 +98,93 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* The entry in SLOT if it is alive. */
-STROBE_INSIDE static const struct strobe_entry *alive(struct strobe_map *map, const struct segment *segment,
-                                                      segment_slot slot)
-{
-    const struct strobe_entry *entry = segment_entry(segment, slot);
-    uint64_t instant, newest;
+/* A way through the map in search of an entry that was alive at NOW. */
+struct search {
+    struct strobe_map *map;
+    uint64_t random; /* the generator's state */
+    uint64_t place;
+    uint64_t walked; /* shards left behind since it looks at one segment after the other */
+    uint64_t now;
+    unsigned tries;
+};
 
-    if (!entry)
-        return NULL;
-    snapshots_instant(&map->snapshots, &instant, &newest);
-    return entry_dead(entry, instant >> CLOCK_COUNT_BITS) ? NULL : entry;
+static bool searching(const struct search *search)
+{
+    return search->tries < RANDOM_TRIES || search->walked < search->map->shard_count + 1u;
+}
+
+STROBE_INSIDE static const struct strobe_entry *alive(const struct search *search, const struct segment *segment,
+                                                      uint32_t slot)
+{
+    const struct strobe_entry *entry = segment_entry(segment, (segment_slot)slot);
+
+    return entry && !entry_dead(entry, search->now) ? entry : NULL;
+}
+
+/* Looks at the search's place, in SHARD, and moves it. NULL: nothing found there. */
+STROBE_INSIDE static const struct strobe_entry *look(struct search *search, const struct shard *shard)
+{
+    struct strobe_map *map = search->map;
+    const struct segment *segment = table_segment(&shard->live, &map->world, search->place);
+    const struct strobe_entry *entry = NULL;
+    uint32_t slots = segment_slots(segment->class);
+
+    /* A random place, then a random slot of the segment there. Entries of a segment that has split lately are up to
+     * half as likely as others: nobody needs better of RANDOMKEY, and exactness would cost a walk. */
+    if (search->tries++ < RANDOM_TRIES) {
+        uint32_t slot = (uint32_t)(next_random(&search->random) % SEGMENT_SLOTS_MAX);
+
+        entry = slot < slots ? alive(search, segment, slot) : NULL;
+        search->place = next_random(&search->random);
+    } else {
+        uint64_t next = range_end(segment->prefix, segment->bits);
+
+        for (uint32_t slot = 0; !entry && slot < slots; slot++)
+            entry = alive(search, segment, slot);
+        search->walked += next == 0 || map_shard_index(map, next) != map_shard_index(map, search->place);
+        search->place = next;
+    }
+    return entry;
 }
 
 enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
                                  void (*visit)(void *context, const struct strobe_entry *entry), void *context)
 {
-    uint64_t place = next_random(&random), walked = 0;
+    struct search search = {.map = map, .random = random};
     bool found = false;
 
-    /* A random place, then a random slot of the segment there. Entries of a segment that has split lately are up to
-     * half as likely as others: nobody needs better of RANDOMKEY, and exactness would cost a walk. */
-    for (unsigned tries = 0; !found && (tries < RANDOM_TRIES || walked < map->shard_count + 1u); tries++) {
-        bool walking = tries >= RANDOM_TRIES;
-        struct shard *shard = map_shard(map, place);
-        const struct strobe_entry *entry = NULL;
-        const struct segment *segment;
-        uint32_t slots, slot;
+    search.place = next_random(&search.random);
+    while (!found && searching(&search)) {
+        struct shard *shard = map_shard(map, search.place);
+        const struct strobe_entry *entry;
+        uint64_t instant, newest;
 
         shard_enter(shard);
-        segment = table_segment(&shard->live, &map->world, place);
-        slots = segment_slots(segment->class);
-        slot = walking ? 0 : (uint32_t)(next_random(&random) % SEGMENT_SLOTS_MAX);
-        do {
-            if (slot < slots)
-                entry = alive(map, segment, (segment_slot)slot);
-        } while (walking && !entry && ++slot < slots);
+        snapshots_instant(&map->snapshots, &instant, &newest);
+        search.now = instant >> CLOCK_COUNT_BITS;
+        entry = look(&search, shard);
+        found = entry != NULL;
         if (entry)
             visit(context, entry);
-        found = entry != NULL;
-        if (walking) {
-            uint64_t next = range_end(segment->prefix, segment->bits);
-
-            walked += next == 0 || map_shard_index(map, next) != map_shard_index(map, place);
-            place = next;
-        } else {
-            place = next_random(&random);
-        }
         shard_leave(shard);
     }
     return found ? STROBE_OK : STROBE_MISSING;
+}
+
+enum strobe_status strobe_random_inside(struct strobe_access *access, uint64_t random,
+                                        void (*visit)(void *context, const struct strobe_entry *entry), void *context)
+{
+    struct search search = {.map = access->map, .random = random, .now = strobe_access_now(access)};
+    const struct strobe_entry *entry = NULL;
+
+    search.place = next_random(&search.random);
+    while (!entry && searching(&search)) {
+        struct shard *shard = map_shard(access->map, search.place);
+
+        lock_assert_held(&shard->lock);
+        entry = look(&search, shard);
+    }
+    if (entry)
+        visit(context, entry);
+    return entry ? STROBE_OK : STROBE_MISSING;
 }

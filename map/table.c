@@ -4,7 +4,7 @@
  *                   \_/   \_/                    |  |   \_/
  *                    A     B                     A' A''  B
  *
- * A full segment grows by 1 KiB at a time; one of 7 KiB splits in two of 4 KiB; a thin one goes the same way
+ * A full segment of 4 KiB grows to 6 KiB; a full one of 6 KiB splits in two of 4 KiB; a thin one goes the same way
  * back, and a thin pair merges. Each of these moves one segment's entries, some hundred, and nothing else;
  * a doubled directory is copied, eight bytes a segment.
  *
@@ -117,11 +117,12 @@ static void free_segment_entries(const struct table_world *world, struct segment
     segment_free(world->allocator, segment);
 }
 
-static void free_copy(void *context, struct copy *copy)
+static bool free_copy(void *context, struct copy *copy)
 {
     const struct table_world *world = context;
 
     snapshots_hold(world->snapshots, 0 - copy_free(world->allocator, copy));
+    return true;
 }
 
 void table_fini(struct table *table, const struct table_world *world)
@@ -139,7 +140,7 @@ void table_fini(struct table *table, const struct table_world *world)
     }
     assert(last);
     free_segment_entries(world, last);
-    copies_each(&table->copies, free_copy, &copies_world);
+    (void)copies_each(&table->copies, free_copy, &copies_world);
     table->copies.count = 0;
     copies_fini(&table->copies, world->allocator);
 }

@@ -44,6 +44,8 @@ struct strobe_http_parts {
     uint64_t left;             /* bytes of a body of known length that have not come */
     struct strobe_slice piece; /* of the body, borrowed from the caller's buffer; before it body_copy is empty */
     struct strobe_buf body_copy;
+    strobe_http_take *take; /* who gets the body instead, or NULL */
+    void *context;
     bool discard;
     bool no_memory;
     bool complete; /* http-parser has seen the end of the message */
@@ -156,6 +158,10 @@ static int on_body(struct http_parser *parser, const char *at, size_t len) {
     bool first = parts->piece.len == 0 && strobe_buf_len(&parts->body_copy) == 0;
 
     if (parts->discard) return 0;
+    if (parts->take != NULL) {
+        parts->no_memory = !parts->take(parts->context, strobe_slice_make(at, len));
+        return parts->no_memory;
+    }
     if (!first && (parts->piece.len == 0 || parts->piece.data + parts->piece.len != at)) {
         parts->no_memory = !keep_piece(parts);
         if (parts->no_memory) return 1;
@@ -399,6 +405,8 @@ static void start(struct strobe_http_request *request) {
     memset(parts->fields, 0, sizeof(parts->fields));
     parts->repeated = 0;
     parts->named = parts->twice = parts->discard = parts->no_memory = parts->complete = false;
+    parts->take = NULL;
+    parts->context = NULL;
     parts->left = 0;
     parts->piece = strobe_slice_make(NULL, 0);
     strobe_http_guard_init(&parts->guard, &parts->limits);
@@ -463,6 +471,8 @@ bool strobe_http_request_accept(struct strobe_http_request *request, const struc
     }
     if (!meet_expectations(request)) return false;
     parts->discard = accept->discard;
+    parts->take = accept->take;
+    parts->context = accept->context;
     parts->left = request->content_length;
     strobe_http_chunks_init(&parts->chunks, accept->max_body);
     strobe_buf_init(&parts->body_copy, request->chunked ? (size_t)accept->max_body : (size_t)parts->left);

@@ -85,7 +85,7 @@ struct strobe_http_request {
     bool send_continue;
 
     /* After DONE. */
-    struct strobe_slice body; /* whole; empty when discarded */
+    struct strobe_slice body; /* whole; empty when discarded, or taken piece by piece */
 
     /* After BAD. */
     struct strobe_http_refusal refusal;
@@ -112,10 +112,15 @@ void strobe_http_request_fini(struct strobe_http_request *request);
 enum strobe_http_step strobe_http_request_feed(struct strobe_http_request *request, const char *data, size_t len,
                                                size_t *used);
 
+/* Takes a PIECE of a body (borrowed until return), as it comes. Results: no when there is no memory for it. */
+typedef bool strobe_http_take(void *context, struct strobe_slice piece);
+
 /* What the caller wants of the body of a request whose HEAD it has seen. */
 struct strobe_http_accept {
-    uint64_t max_body; /* bytes, else 413: at once if announced, or as soon as the chunks pass it */
-    bool discard;      /* count the body, do not keep it */
+    uint64_t max_body;      /* bytes, else 413: at once if announced, or as soon as the chunks pass it */
+    bool discard;           /* count the body, do not keep it */
+    strobe_http_take *take; /* if there is one, it gets the body, which is not gathered here then */
+    void *context;          /* what TAKE gets; borrowed until DONE, BAD or fini() */
 };
 
 /* Goes on after HEAD. Sets send_continue if the client waits for it (Expect: 100-continue on 1.1 and a body;

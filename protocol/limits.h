@@ -37,6 +37,7 @@
 #define STROBE_HTTP_TRAILERS_MAX        ((size_t)8192)  /* all trailer lines */
 #define STROBE_HTTP_LIST_DEFAULT        ((size_t)1000)  /* keys of a listing page when no limit is asked for */
 #define STROBE_HTTP_LIST_MAX            ((size_t)10000) /* keys of a listing page at most */
+#define STROBE_HTTP_UPLOAD_MIN          ((size_t)1 << 18) /* announced bodies from here on fill their value directly */
 #define STROBE_CONTENT_TYPE_MAX         ((size_t)255)   /* a stored content type: RFC 6838 allows 127 "/" 127 */
 
 /* Replies. */

@@ -160,7 +160,9 @@ static enum command_slice keys_slice(struct command_job *job, struct strobe_repl
     keys->tells = true;
     keys->position = (struct strobe_position){0};
     strobe_reply_array(reply, keys->count);
-    return keys->count == 0 ? COMMAND_SLICE_DONE : COMMAND_SLICE_MORE;
+    if (keys->count == 0) return COMMAND_SLICE_DONE;
+    /* At once: a snapshot that was read to its end counts as finished, and those are the first to be closed. */
+    return keys_slice(job, reply);
 }
 
 static void keys_free(void *argument) {

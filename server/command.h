@@ -51,7 +51,8 @@ enum command_flag {
     COMMAND_CONTAINER = 1 << COMMAND_BITS,    /* it has subcommands */
     COMMAND_CAT_KEYSPACE = 2 << COMMAND_BITS, /* categories that the flags and the group do not imply */
     COMMAND_CAT_DANGEROUS = 4 << COMMAND_BITS,
-    COMMAND_CAT_CONNECTION = 8 << COMMAND_BITS
+    COMMAND_CAT_CONNECTION = 8 << COMMAND_BITS,
+    COMMAND_LONG = 16 << COMMAND_BITS /* a short request for much work: others have their turn after it */
 };
 
 /* What the door does after a call. */

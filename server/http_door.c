@@ -5,9 +5,10 @@
  *           -> MORE  read on; but a request that is refused already is answered now, without its body
  *           -> BAD   answered, and nothing more is read
  *
- * Always: one answer a request, in order. A refused request whose body has come along is answered like any other and
- * the connection goes on; otherwise the answer says close and the connection lingers (SPEC 6), since what follows is a
- * body and no request. Nothing is kept here between two inputs but the unfinished request.
+ * Always: one answer a request, in order; between two that take long the loop's other connections have their turn. A
+ * refused request whose body has come along is answered like any other and the connection goes on; otherwise the answer
+ * says close and the connection lingers (SPEC 6), since what follows is a body and no request. Nothing is kept here
+ * between two inputs but the unfinished request, its large body included (upload.c).
  * Not here: syntax (protocol/http_guard.c), what a route does (http_kv.c, http_list.c, http_pages.c), sockets (conn.c).
  */
 #include "server/http_door.h"
@@ -17,13 +18,15 @@
 #include "server/http_policy.h"
 #include "server/http_routes.h"
 #include "server/services.h"
+#include "server/upload.h"
 #include "server/worker.h"
 
 /* The state of a connection. */
 struct http_conn {
     struct strobe_http_request request;
     struct http_policy_memo memo;
-    uint64_t answered; /* requests */
+    struct upload upload; /* of the request under way, if its body is large */
+    uint64_t answered;    /* requests */
     enum strobe_http_method last;
 };
 
@@ -42,6 +45,7 @@ static void http_close(struct conn *conn, void *state) {
     struct http_conn *http = state;
 
     (void)conn;
+    upload_end(&http->upload);
     strobe_http_request_fini(&http->request);
 }
 
@@ -58,7 +62,7 @@ static enum conn_half http_half(const struct conn *conn, const void *state) {
 static size_t http_memory(const void *state) {
     const struct http_conn *http = state;
 
-    return strobe_http_request_memory(&http->request);
+    return strobe_http_request_memory(&http->request) + upload_memory(&http->upload);
 }
 
 static void call_begin(struct http_call *call, struct conn *conn, const struct http_conn *http) {
@@ -109,6 +113,23 @@ static struct strobe_http_refusal judge_head(struct http_call *call, struct http
     return in_hand ? http_refusal(0, NULL) : http_routes_judge(call);
 }
 
+static bool take_piece(void *context, struct strobe_slice piece) {
+    return upload_take(context, piece);
+}
+
+/* How the body of a value is to come: a large one is filled in as it comes, if its length is known. */
+static struct strobe_http_accept accept_value(const struct http_call *call, struct http_conn *http) {
+    const struct strobe_http_request *request = call->request;
+    struct strobe_http_accept accept = {.max_body = worker_config(call->worker)->max_value};
+
+    if (request->content_length >= STROBE_HTTP_UPLOAD_MIN && request->content_length <= accept.max_body) {
+        upload_begin(&http->upload, call->map, (size_t)request->content_length);
+        accept.take = take_piece;
+        accept.context = &http->upload;
+    }
+    return accept;
+}
+
 /* The head has come: judges it and says what becomes of the body. LEFT bytes behind the head are here already. */
 static struct strobe_http_refusal take_head(struct conn *conn, struct http_conn *http, size_t left) {
     struct strobe_http_request *request = &http->request;
@@ -119,7 +140,7 @@ static struct strobe_http_refusal take_head(struct conn *conn, struct http_conn 
     call_begin(&call, conn, http);
     refused = judge_head(&call, http, !request->chunked && request->content_length <= left);
     if (refused.status == 0 && call.route != NULL && call.route->takes_body) {
-        accept = (struct strobe_http_accept){.max_body = worker_config(call.worker)->max_value};
+        accept = accept_value(&call, http);
     } else {
         accept = (struct strobe_http_accept){.max_body = STROBE_LINGER_MAX, .discard = true};
     }
@@ -165,6 +186,7 @@ static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct
     call_begin(&call, conn, http);
     call.reply.keep_alive = request->keep_alive && !(is_last && conn_stopping(conn));
     call.route = http_routes_find(request, &call.rest);
+    call.value = upload_value(&http->upload);
     if (refused.status != 0) {
         http_routes_refuse(&call, refused);
     } else {
@@ -173,6 +195,7 @@ static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct
     count_answer(&call);
     http->answered++;
     http->last = request->method;
+    upload_end(&http->upload);
     strobe_http_request_next(request);
     if (call.has_job) {
         return CONN_PAUSE;
@@ -181,7 +204,7 @@ static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct
         conn_why(conn, CONN_REASON_HTTP_DONE);
         return is_last ? CONN_CLOSE : CONN_LINGER;
     }
-    return CONN_MORE;
+    return call.was_long && !is_last ? CONN_PAUSE : CONN_MORE;
 }
 
 /* Takes one request, or as much of it as there is, from INPUT behind *USED. Results: MORE also when the request was

@@ -438,13 +438,14 @@ static void put(struct http_call *call, const struct strobe_key *key, const stru
     } while (!is_done);
 }
 
-/* A large body as a blob, filled once. Results: false without memory; *BLOB is NULL for a small one. */
+/* A large body as a blob, filled once: a share of the one that it came in, or a copy. Results: false without memory;
+ * *BLOB is NULL for a small one. */
 static bool blob_of_body(struct http_call *call, struct strobe_blob **blob) {
     struct strobe_slice body = call->request->body;
     size_t len;
 
-    *blob = NULL;
-    if (body.len < STROBE_BLOB_MIN) {
+    *blob = call->value != NULL ? strobe_blob_share(call->value) : NULL;
+    if (*blob != NULL || body.len < STROBE_BLOB_MIN) {
         return true;
     }
     *blob = strobe_blob_new(call->map, body.len);

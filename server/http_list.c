@@ -224,6 +224,7 @@ static void answer_page(struct http_call *call, const struct http_list_query *qu
     strobe_out_init(&page.out, call->reply.out->pool,
                     max > 4 * STROBE_REPLY_HIGH_WATER ? max - 2 * STROBE_REPLY_HIGH_WATER : max / 2);
     status = make_page(call, query, &page, &next);
+    call->was_long = true;
     if (status == STROBE_OK) {
         strobe_http_reply_begin(&call->reply, 200);
         strobe_http_reply_lines(&call->reply, STROBE_SLICE(PAGE_LINES));

@@ -267,6 +267,7 @@ void http_pages_metrics(struct http_call *call) {
     struct metrics_sum sum;
     struct strobe_out page;
 
+    call->was_long = true;
     metrics_add_up(metrics, &sum);
     strobe_out_init(&page, call->reply.out->pool, PAGE_MAX);
     print_family(&page, "strobe_build_info", "gauge", "Version of the server");

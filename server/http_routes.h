@@ -29,8 +29,10 @@ struct http_call {
     struct metrics_slot *metrics;
     const struct http_route *route;
     struct strobe_slice rest;       /* the path behind the route's own, undecoded: the key */
+    struct strobe_blob *value;      /* the body, if it was filled in as a value already, else NULL: request->body */
     struct strobe_http_reply reply; /* ready for begin() */
     bool has_job;                   /* the answer goes on in a job that was given to the connection */
+    bool was_long;                  /* others shall have their turn before this connection's next request */
 };
 
 /* Says what is wrong with a request whose head has come, before its body: status 0 is nothing. */

@@ -5,9 +5,10 @@
  * The memory misses of a batch overlap in the third pass; with a million keys that is where the time would go. All
  * passes work in the loop's struct resp_batch, so that a request in the steady state allocates nothing.
  * Always: requests take effect in the order they came. Execution stops between two commands when the replies pass
- * the high-water mark, or when a command leaves a job; what was parsed but not executed goes back to the unparsed
- * bytes. On failure: bytes that are no RESP get an error and the connection ends, after the replies to what was
- * whole before them. Not here: what commands do (command.c), sending (conn.c), the grammar (protocol/resp_parser.c).
+ * the high-water mark, when a command leaves a job, or after a long one (COMMAND_LONG); what was parsed but not
+ * executed goes back to the unparsed bytes. On failure: bytes that are no RESP get an error and the connection ends,
+ * after the replies to what was whole before them. Not here: what commands do (command.c), sending (conn.c), the
+ * grammar (protocol/resp_parser.c).
  */
 #include "server/resp_door.h"
 
@@ -155,6 +156,7 @@ static enum conn_answer execute(struct resp_batch *batch, struct conn *conn, str
             return CONN_PAUSE;
         }
         if (strobe_out_status(out) != STROBE_BUF_OK) return CONN_PAUSE;
+        if (*done < count && call->command != NULL && (call->command->flags & COMMAND_LONG) != 0) return CONN_PAUSE;
         if (strobe_out_pending(out) >= STROBE_REPLY_HIGH_WATER && conn_full(conn)) return CONN_PAUSE;
     }
     return CONN_MORE;

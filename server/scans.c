@@ -41,8 +41,9 @@ enum {
     TAGS_KEPT = 32,
     ENTRIES_MAX = 2048, /* entries met in one page when COUNT asks for fewer */
     PLACES_MAX = 65536, /* places of the map, empty ones included */
-    GLOB_STEPS_MAX = 1 << 24,
-    OPEN_TRIES = 4 /* snapshots closed to make room for a new one */
+    GLOB_STEPS_MAX = 1 << 22, /* of matching, at its worst: some milliseconds */
+    OPEN_TRIES = 4,        /* snapshots closed to make room for a new one */
+    CLOSED_TOGETHER = 256 /* snapshots closed with one look at the map */
 };
 static_assert(SCANS_MAX == 1u << SLOT_BITS, "every slot has its number in a cursor");
 
@@ -105,20 +106,26 @@ static bool draw_tag(struct scans *scans, uint64_t *tag) {
     return true;
 }
 
-static void scan_free(void *argument) {
-    struct scan *scan = argument;
-    strobe_snapshot_close(scan->snapshot);
-    pthread_mutex_destroy(&scan->lock);
-    free(scan);
+/* Frees a list of scans that are in no slot any more, their snapshots many at a time. No lock is held. */
+static void free_list(void *argument) {
+    struct scan *list = argument;
+    while (list != NULL) {
+        struct strobe_snapshot *snapshots[CLOSED_TOGETHER];
+        size_t count = 0;
+        while (list != NULL && count < CLOSED_TOGETHER) {
+            struct scan *scan = list;
+            list = scan->then;
+            snapshots[count++] = scan->snapshot;
+            pthread_mutex_destroy(&scan->lock);
+            free(scan);
+        }
+        strobe_snapshot_close_many(snapshots, count);
+    }
 }
 
-/* Frees a list of scans that are in no slot any more, where it may take long. No lock is held. */
+/* The same, where it may take long. */
 static void discard(struct scans *scans, struct scan *list) {
-    while (list != NULL) {
-        struct scan *scan = list;
-        list = scan->then;
-        scans->options.defer(scans->options.defer_context, scan_free, scan);
-    }
+    if (list != NULL) scans->options.defer(scans->options.defer_context, free_list, list);
 }
 
 /* Takes a scan without users out of its slot, to the front of *LIST. The registry's lock is held. */
@@ -232,7 +239,7 @@ static enum strobe_status open_snapshot(struct scans *scans, struct strobe_snaps
         bool found = spare_one(scans, now_ms(scans), &spared);
         pthread_mutex_unlock(&scans->lock);
         if (!found) return STROBE_TOO_MANY;
-        scan_free(spared);
+        free_list(spared);
     }
 }
 
@@ -292,7 +299,7 @@ static enum strobe_status first_page(struct scans *scans, const struct scans_que
         }
         status = enroll(scans, scan);
         if (status != STROBE_OK) {
-            scan_free(scan);
+            free_list(scan);
             return status;
         }
         *next = scan->next; /* nobody else knows the cursor yet */
@@ -406,9 +413,11 @@ struct scans *scans_new(struct strobe_map *map, const struct scans_options *opti
 
 void scans_free(struct scans *scans) {
     if (scans == NULL) return;
-    for (unsigned i = 0; i < scans->high; i++) {
-        if (scans->slots[i] != NULL) scan_free(scans->slots[i]);
+    struct scan *list = NULL;
+    for (unsigned i = scans->high; i-- > 0;) {
+        if (scans->slots[i] != NULL) unlink_scan(scans, scans->slots[i], &list);
     }
+    free_list(list);
     pthread_mutex_destroy(&scans->lock);
     free(scans);
 }

@@ -49,7 +49,7 @@ static void on_timer(uv_timer_t *timer) {
     if (upkeep->left == 0) {
         strobe_map_stats(services_map(upkeep->services), &stats);
         if (stats.expiring > 0) upkeep->left = stats.segments / (IDLE_MS / ROUND_MS) + 1;
-        if (stats.snapshots > 0) strobe_map_maintain(services_map(upkeep->services));
+        strobe_map_maintain(services_map(upkeep->services));
         if (stats.expiring > 0 || stats.snapshots > 0) next = ROUND_MS;
     }
     if (scans_open(scans) > 0 && now - upkeep->reaped_at >= IDLE_MS) {

@@ -475,6 +475,54 @@ static void test_a_flush_takes_everything_and_gives_the_memory_to_the_caller(voi
     map_world_close(&w);
 }
 
+struct found {
+    unsigned times;
+    char key[16];
+};
+
+static void note_found(void *context, const struct strobe_entry *entry)
+{
+    struct found *found = context;
+    size_t len;
+    const char *key = strobe_entry_key(entry, &len);
+
+    assert_true(len < sizeof found->key);
+    memcpy(found->key, key, len);
+    found->key[len] = '\0';
+    found->times++;
+}
+
+static void test_a_random_entry_is_found_inside_of_the_whole_map_if_one_is_alive(void **state)
+{
+    struct map_world w;
+    struct strobe_access access;
+    struct found found = {0};
+
+    (void)state;
+    map_world_open(&w, 8);
+    strobe_enter_all(w.map, &access);
+    assert_int_equal(strobe_random_inside(&access, 1, note_found, &found), STROBE_MISSING);
+    assert_int_equal(strobe_count_inside(&access), 0);
+    strobe_leave(&access);
+    map_world_fill(&w, "k", 10);
+    for (unsigned i = 0; i < 10; i++) {
+        char key[8];
+
+        (void)snprintf(key, sizeof key, "k%u", i);
+        map_world_set(&w, key, "v", i == 3 ? 0 : w.now + 1);
+    }
+    w.now += 1;
+    (void)strobe_map_tick(w.map);
+    strobe_enter_all(w.map, &access);
+    for (uint64_t random = 0; random < 50; random++)
+        assert_int_equal(strobe_random_inside(&access, random, note_found, &found), STROBE_OK);
+    assert_int_equal(strobe_count_inside(&access), 10);
+    strobe_leave(&access);
+    assert_int_equal(found.times, 50);
+    assert_string_equal(found.key, "k3");
+    map_world_close(&w);
+}
+
 static void test_the_figures_are_true(void **state)
 {
     struct map_world w;
@@ -546,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_of_equal_keys_put_together_the_last_wins),
         cmocka_unit_test(test_a_batch_is_visited_in_order_with_and_without_entries),
         cmocka_unit_test(test_a_flush_takes_everything_and_gives_the_memory_to_the_caller),
+        cmocka_unit_test(test_a_random_entry_is_found_inside_of_the_whole_map_if_one_is_alive),
         cmocka_unit_test(test_the_figures_are_true),
         cmocka_unit_test(test_memory_after_emptying_is_that_of_the_start),
     };

@@ -142,7 +142,7 @@ static void test_sizes_are_what_the_allocator_gives_without_loss(void **state)
 {
     (void)state;
     assert_int_equal(segment_size(0), 4096);
-    assert_int_equal(segment_size(LAST_CLASS), 7168);
+    assert_int_equal(segment_size(LAST_CLASS), 6144);
     assert_int_equal(segment_slots(LAST_CLASS), SEGMENT_SLOTS_MAX);
     for (unsigned class = 0; class < SEGMENT_CLASSES; class++) {
         assert_int_equal(sizeof(struct segment) + segment_buckets(class) * sizeof(struct bucket), segment_size(class));

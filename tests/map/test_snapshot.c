@@ -877,6 +877,83 @@ static void test_a_flush_over_the_memory_limit_closes_an_idle_snapshot(void **st
     map_world_close(&w);
 }
 
+static void test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept(void **state)
+{
+    struct map_world w;
+    struct strobe_snapshot *active[3], *kept;
+
+    (void)state;
+    map_with_limits(&w, 0, 100000);
+    for (unsigned i = 0; i < 3; i++)
+        active[i] = shoot(&w);
+    flush(&w);
+    assert_int_equal(revoked(&w), 3);
+    strobe_map_maintain(w.map);
+    assert_no_snapshot_memory(&w);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(read_one(active[i]), STROBE_CLOSED);
+    strobe_snapshot_close_many(active, 3);
+    map_world_fill(&w, "k", 10000);
+    assert_int_equal(strobe_snapshot_open(w.map, true, &kept), STROBE_OK);
+    flush(&w);
+    assert_int_equal(read_one(kept), STROBE_OK);
+    strobe_snapshot_close(kept);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
+static void test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it_is_idle(void **state)
+{
+    struct map_world w;
+    struct strobe_snapshot *active;
+
+    (void)state;
+    map_with_limits(&w, 0, 100000);
+    active = shoot(&w);
+    map_world_fill(&w, "k", 10000);
+    w.now += IDLE_MS - 1;
+    strobe_map_maintain(w.map);
+    assert_int_equal(revoked(&w), 0);
+    w.now++; /* and nobody writes */
+    strobe_map_maintain(w.map);
+    assert_int_equal(revoked(&w), 1);
+    assert_no_snapshot_memory(&w);
+    strobe_snapshot_close(active);
+    map_world_close(&w);
+}
+
+/* Of five, with writes in between, the second and fourth are closed together, then the others. */
+static void test_those_closed_together_give_back_what_no_other_needs(void **state)
+{
+    struct map_world w;
+    struct strobe_snapshot *all[5], *two[2], *three[3];
+
+    (void)state;
+    map_world_open(&w, 1);
+    map_world_fill(&w, "k", 3000);
+    for (unsigned i = 0; i < 5; i++) {
+        all[i] = shoot(&w);
+        map_world_fill(&w, "k", 3000);
+        map_world_fill(&w, i % 2 ? "odd" : "even", 3000);
+    }
+    two[0] = all[3];
+    two[1] = all[1];
+    three[0] = all[0];
+    three[1] = all[2];
+    three[2] = all[4];
+    strobe_snapshot_close_many(two, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        char *text = whole(three[i]);
+        assert_int_equal(strstr(text, "even") != NULL, i > 0);
+        assert_int_equal(strstr(text, "odd") != NULL, i > 0);
+        free(text);
+    }
+    strobe_snapshot_close_many(NULL, 0);
+    strobe_snapshot_close_many(three, 3);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
 /* Its visitor takes ten seconds, in which the map is written and flushed over the limit. */
 struct slow_reader {
     struct map_world *w;
@@ -962,6 +1039,178 @@ static void test_a_closed_one_may_forget_and_close(void **state)
     map_world_close(&w);
 }
 
+/* ---- Inside of an access ------------------------------------------------------------------------ */
+
+static void put_inside(struct map_world *w, struct strobe_access *access, const struct strobe_key *key,
+                       const char *value, struct strobe_entry **old) STROBE_INSIDE;
+
+static void put_inside(struct map_world *w, struct strobe_access *access, const struct strobe_key *key,
+                       const char *value, struct strobe_entry **old)
+{
+    *old = map_world_entry(w, key, value, 0);
+    assert_int_equal(strobe_put(access, key, old), STROBE_OK);
+}
+
+static void test_one_opened_inside_shows_what_was_before_the_first_change(void **state)
+{
+    enum { MINE = 3000 };
+    struct map_world w;
+    struct strobe_access access;
+    struct strobe_key keys[2];
+    struct strobe_entry *old[3] = {NULL, NULL, NULL};
+    struct shot before = {0}, after;
+
+    (void)state;
+    map_world_open(&w, 4);
+    map_world_fill(&w, "k", MINE);
+    keys[0] = map_world_key(&w, "k7");
+    keys[1] = map_world_key(&w, "new");
+    before.text = map_world_dump_now(&w);
+    strobe_enter_many(w.map, keys, 2, &access);
+    assert_int_equal(strobe_snapshot_open_inside(&access, false, &before.snapshot), STROBE_OK);
+    put_inside(&w, &access, &keys[0], "changed", &old[0]);
+    put_inside(&w, &access, &keys[1], "there", &old[1]);
+    assert_int_equal(strobe_erase(&access, &keys[0], &old[2]), STROBE_OK);
+    strobe_leave(&access);
+    for (unsigned i = 0; i < 3; i++)
+        strobe_entry_free(w.map, old[i]);
+    after = shot_open(&w);
+    map_world_set(&w, "k7", "again", 0);
+    map_world_drain(&w, "k", MINE);
+    shot_check(&before);
+    shot_check(&after);
+    shot_close(&before);
+    shot_check(&after);
+    shot_close(&after);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
+static void test_the_access_moves_to_the_instant_of_what_it_opens(void **state)
+{
+    struct map_world w;
+    struct strobe_access access;
+    struct strobe_key key;
+    struct strobe_snapshot *snapshot, *twin;
+    char *text;
+
+    (void)state;
+    map_world_open(&w, 1);
+    map_world_set(&w, "dies", "x", w.now + 5);
+    (void)strobe_map_tick(w.map);
+    key = map_world_key(&w, "dies");
+    strobe_enter(w.map, &key, &access);
+    assert_non_null(strobe_find(&access, &key));
+    w.now += 5;
+    assert_int_equal(strobe_snapshot_open_inside(&access, false, &snapshot), STROBE_OK);
+    assert_int_equal(strobe_access_now(&access), w.now);
+    assert_null(strobe_find(&access, &key));
+    w.now += 5;
+    assert_int_equal(strobe_snapshot_twin(snapshot, &twin), STROBE_OK);
+    strobe_leave(&access);
+    assert_int_equal(strobe_snapshot_time(snapshot), strobe_access_now(&access));
+    assert_int_equal(strobe_snapshot_time(twin), strobe_snapshot_time(snapshot));
+    text = map_world_dump(twin);
+    assert_string_equal(text, "");
+    free(text);
+    strobe_snapshot_close(snapshot);
+    strobe_snapshot_close(twin);
+    map_world_close(&w);
+}
+
+static void test_twins_are_read_forgotten_and_closed_each_by_itself(void **state)
+{
+    enum { MINE = 3000 };
+    struct map_world w;
+    struct shot shot, younger;
+    struct strobe_snapshot *twin;
+    char *text;
+
+    (void)state;
+    map_world_open(&w, 2);
+    map_world_fill(&w, "k", MINE);
+    shot = shot_open(&w);
+    younger = shot_open(&w);
+    assert_int_equal(strobe_snapshot_twin(shot.snapshot, &twin), STROBE_OK);
+    map_world_drain(&w, "k", MINE);
+    flush(&w);
+    shot_check(&shot);
+    strobe_snapshot_close(shot.snapshot);
+    map_world_fill(&w, "n", MINE);
+    text = map_world_dump(twin);
+    assert_string_equal(text, shot.text);
+    free(text);
+    strobe_snapshot_close(twin);
+    free(shot.text);
+    shot_check(&younger);
+    shot_close(&younger);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
+static void test_one_that_was_closed_for_room_has_no_twin(void **state)
+{
+    struct map_world w;
+    struct strobe_snapshot *old, *others[2], *twin;
+
+    (void)state;
+    map_with_limits(&w, 2, 0);
+    old = shoot(&w);
+    others[0] = shoot(&w);
+    assert_int_equal(strobe_snapshot_twin(old, &twin), STROBE_TOO_MANY);
+    w.now += IDLE_MS;
+    (void)strobe_map_tick(w.map);
+    others[1] = shoot(&w);
+    assert_int_equal(strobe_snapshot_twin(old, &twin), STROBE_CLOSED);
+    strobe_snapshot_close(old);
+    strobe_snapshot_close(others[0]);
+    strobe_snapshot_close(others[1]);
+    map_world_close(&w);
+}
+
+static void test_a_flush_inside_is_between_what_was_done_before_and_after_it(void **state)
+{
+    enum { MINE = 3000 };
+    struct map_world w;
+    struct strobe_access access;
+    struct strobe_key key;
+    struct strobe_garbage *garbage[2];
+    struct strobe_entry *old[2];
+    struct shot outside, inside = {0};
+
+    (void)state;
+    map_world_open(&w, 4);
+    map_world_fill(&w, "k", MINE);
+    outside = shot_open(&w);
+    inside.text = map_world_dump_now(&w);
+    key = map_world_key(&w, "k7");
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(strobe_flush_prepare(w.map, &garbage[i]), STROBE_OK);
+    strobe_enter_all(w.map, &access);
+    assert_int_equal(strobe_snapshot_open_inside(&access, false, &inside.snapshot), STROBE_OK);
+    put_inside(&w, &access, &key, "gone again", &old[0]);
+    assert_int_equal(strobe_count_inside(&access), MINE);
+    strobe_flush_inside(&access, garbage[0]);
+    assert_int_equal(strobe_count_inside(&access), 0);
+    assert_null(strobe_find(&access, &key));
+    put_inside(&w, &access, &key, "stays", &old[1]);
+    assert_int_equal(strobe_count_inside(&access), 1);
+    strobe_leave(&access);
+    strobe_entry_free(w.map, old[0]);
+    strobe_entry_free(w.map, old[1]);
+    strobe_garbage_free(garbage[0]);
+    strobe_garbage_free(garbage[1]); /* never used */
+    map_world_assert(&w, "k7", "stays");
+    assert_int_equal(strobe_count(w.map), 1);
+    shot_check(&outside);
+    shot_check(&inside);
+    shot_close(&outside);
+    shot_check(&inside);
+    shot_close(&inside);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -992,8 +1241,16 @@ int main(void)
         cmocka_unit_test(test_over_the_memory_limit_an_idle_one_is_closed_and_its_memory_comes_back),
         cmocka_unit_test(test_over_the_memory_limit_one_in_use_stays_and_no_more_are_opened),
         cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_an_idle_snapshot),
+        cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept),
+        cmocka_unit_test(test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it_is_idle),
+        cmocka_unit_test(test_those_closed_together_give_back_what_no_other_needs),
         cmocka_unit_test(test_one_closed_while_it_is_read_and_the_map_is_flushed_gives_everything_back),
         cmocka_unit_test(test_a_closed_one_may_forget_and_close),
+        cmocka_unit_test(test_one_opened_inside_shows_what_was_before_the_first_change),
+        cmocka_unit_test(test_the_access_moves_to_the_instant_of_what_it_opens),
+        cmocka_unit_test(test_twins_are_read_forgotten_and_closed_each_by_itself),
+        cmocka_unit_test(test_one_that_was_closed_for_room_has_no_twin),
+        cmocka_unit_test(test_a_flush_inside_is_between_what_was_done_before_and_after_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

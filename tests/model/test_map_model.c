@@ -1,9 +1,10 @@
 /* test_map_model.c - random operations on the map, each compared with a model that is obviously right.
  *
  * The model is an array indexed by key number; a snapshot of the model is a copy of the array. Writes, deletes, MSETs
- * and transactions, expiries under an injected clock, sweeps, flushes, growth and shrinkage, and up to
- * sixteen snapshots that are opened, read page by page, asked again for their last page, and abandoned, follow
- * each other at random. A second run makes one allocation in fifty fail: then nothing may have changed.
+ * and transactions (with snapshots and flushes inside), expiries under an injected clock, sweeps, flushes, growth and
+ * shrinkage, and up to sixteen snapshots that are opened, read page by page, asked again for their last page, and
+ * abandoned, follow each other at random. A second run makes one allocation in fifty fail: then nothing may have
+ * changed.
  * The number of steps is the argument (default 1,000,000); the seed is printed, and is the second one.
  */
 #include <inttypes.h>
@@ -263,40 +264,124 @@ static void step_mset(struct world *w)
     batch_free(w, &batch);
 }
 
-/* Looks, puts and erases under all locks, as EXEC does. */
-static void step_transaction(struct world *w)
+/* SNAPSHOT, just opened, is to show what the model is now. */
+static void shot_begin(struct world *w, struct shot *shot, struct strobe_snapshot *snapshot)
 {
-    struct strobe_access access;
-    struct batch batch;
+    shot->snapshot = snapshot;
+    shot->cells = malloc(sizeof w->cells);
+    shot->seen = calloc(KEYS, 1);
+    assert_non_null(shot->cells);
+    assert_non_null(shot->seen);
+    memcpy(shot->cells, w->cells, sizeof w->cells);
+    shot->time = strobe_snapshot_time(shot->snapshot);
+    assert_int_equal(shot->time, w->now);
+    memset(&shot->last, 0, sizeof shot->last);
+    memset(&shot->next, 0, sizeof shot->next);
+    shot->last_count = 0;
+}
 
-    batch_make(w, &batch);
-    strobe_map_tick(w->map);
-    strobe_enter_many(w->map, batch.key, batch.count, &access);
-    for (uint32_t i = 0; i < batch.count; i++) {
+static struct shot *free_shot(struct world *w)
+{
+    for (uint32_t i = 0; i < SNAPSHOTS; i++) {
+        if (!w->shots[i].snapshot)
+            return &w->shots[i];
+    }
+    return NULL;
+}
+
+/* A snapshot, or two of the same instant, before the access has done anything. */
+STROBE_INSIDE static void shoot_inside(struct world *w, struct strobe_access *access)
+{
+    struct strobe_snapshot *snapshot = NULL, *twin = NULL;
+    struct shot *shot = free_shot(w);
+    enum strobe_status status;
+
+    if (!shot)
+        return;
+    status = strobe_snapshot_open_inside(access, false, &snapshot);
+    assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
+    if (status != STROBE_OK)
+        return;
+    assert_int_equal(strobe_access_now(access), w->now);
+    shot_begin(w, shot, snapshot);
+    shot = free_shot(w);
+    if (!shot || below(w, 2))
+        return;
+    status = strobe_snapshot_twin(snapshot, &twin);
+    assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
+    if (status == STROBE_OK)
+        shot_begin(w, shot, twin);
+}
+
+/* Looks, puts and erases under all locks, as EXEC does; with GARBAGE it holds the whole map, and a flush is in its
+ * middle. */
+STROBE_INSIDE static void work_inside(struct world *w, struct strobe_access *access, struct batch *batch,
+                                      struct strobe_garbage *garbage)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
         struct strobe_entry *old = NULL;
         enum strobe_status status;
 
-        assert_is_as_model(w, &access, &batch.key[i], batch.number[i]);
+        if (garbage && i == batch->count / 2) {
+            strobe_flush_inside(access, garbage);
+            memset(w->cells, 0, sizeof w->cells);
+            assert_int_equal(strobe_count_inside(access), 0);
+        }
+        assert_is_as_model(w, access, &batch->key[i], batch->number[i]);
         if (below(w, 2)) {
-            status = strobe_put(&access, &batch.key[i], &batch.entry[i]);
+            status = strobe_put(access, &batch->key[i], &batch->entry[i]);
             if (status == STROBE_OK)
-                wrote(w, &access, batch.number[i], &batch.key[i], &batch.cell[i]);
+                wrote(w, access, batch->number[i], &batch->key[i], &batch->cell[i]);
         } else {
-            status = strobe_erase(&access, &batch.key[i], &old);
+            status = strobe_erase(access, &batch->key[i], &old);
             if (status != STROBE_NO_MEMORY) {
                 assert_int_equal(status,
-                                 cell_alive(&w->cells[batch.number[i]], w->now) ? STROBE_OK : STROBE_MISSING);
-                w->cells[batch.number[i]].stamp = 0;
+                                 cell_alive(&w->cells[batch->number[i]], w->now) ? STROBE_OK : STROBE_MISSING);
+                w->cells[batch->number[i]].stamp = 0;
             }
             if (old) {
-                strobe_entry_free(w->map, batch.entry[i]);
-                batch.entry[i] = old;
+                strobe_entry_free(w->map, batch->entry[i]);
+                batch->entry[i] = old;
             }
         }
         assert_true(status != STROBE_NO_MEMORY || w->may_fail);
     }
+}
+
+static void is_alive_in_model(void *context, const struct strobe_entry *entry)
+{
+    struct world *w = context;
+    uint32_t number = number_of(entry);
+
+    assert_true(cell_alive(&w->cells[number], w->now));
+    assert_entry(entry, &w->cells[number]);
+}
+
+static void step_transaction(struct world *w)
+{
+    struct strobe_garbage *garbage = NULL;
+    struct strobe_access access;
+    struct batch batch;
+
+    batch_make(w, &batch);
+    if (below(w, 2000) == 0) {
+        enum strobe_status status = strobe_flush_prepare(w->map, &garbage);
+
+        assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
+    }
+    strobe_map_tick(w->map);
+    if (garbage)
+        strobe_enter_all(w->map, &access);
+    else
+        strobe_enter_many(w->map, batch.key, batch.count, &access);
+    if (below(w, 3) == 0)
+        shoot_inside(w, &access);
+    work_inside(w, &access, &batch, garbage);
+    if (garbage)
+        (void)strobe_random_inside(&access, rnd(w), is_alive_in_model, w);
     strobe_leave(&access);
     batch_free(w, &batch);
+    strobe_garbage_free(garbage);
 }
 
 static void step_flush(struct world *w)
@@ -315,23 +400,12 @@ static void step_flush(struct world *w)
 
 static void shot_open(struct world *w, struct shot *shot)
 {
-    enum strobe_status status = strobe_snapshot_open(w->map, false, &shot->snapshot);
+    struct strobe_snapshot *snapshot = NULL;
+    enum strobe_status status = strobe_snapshot_open(w->map, false, &snapshot);
 
-    if (status == STROBE_NO_MEMORY && w->may_fail) {
-        shot->snapshot = NULL;
-        return;
-    }
-    assert_int_equal(status, STROBE_OK);
-    shot->cells = malloc(sizeof w->cells);
-    shot->seen = calloc(KEYS, 1);
-    assert_non_null(shot->cells);
-    assert_non_null(shot->seen);
-    memcpy(shot->cells, w->cells, sizeof w->cells);
-    shot->time = strobe_snapshot_time(shot->snapshot);
-    assert_int_equal(shot->time, w->now);
-    memset(&shot->last, 0, sizeof shot->last);
-    memset(&shot->next, 0, sizeof shot->next);
-    shot->last_count = 0;
+    assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
+    if (status == STROBE_OK)
+        shot_begin(w, shot, snapshot);
 }
 
 static void shot_close(struct shot *shot)

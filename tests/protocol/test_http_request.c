@@ -845,6 +845,48 @@ static void test_limits_can_be_set(void **state) {
     }
 }
 
+struct taken {
+    char bytes[16];
+    size_t len, room;
+};
+
+static bool take_some(void *context, struct strobe_slice piece) {
+    struct taken *taken = context;
+
+    if (piece.len > taken->room - taken->len) return false;
+    memcpy(taken->bytes + taken->len, piece.data, piece.len);
+    taken->len += piece.len;
+    return true;
+}
+
+static void test_a_body_can_be_taken_as_it_comes(void **state) {
+    static const char head[] = "PUT /kv/a HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n";
+
+    (void)state;
+    for (size_t room = 5; room <= 6; room++) {
+        struct taken taken = {.room = room};
+        struct strobe_http_accept accept = {.max_body = 6, .take = take_some, .context = &taken};
+        struct strobe_http_request request;
+        size_t used;
+
+        assert_true(strobe_http_request_init(&request, NULL));
+        assert_int_equal(feed(&request, head, &used), STROBE_HTTP_HEAD);
+        assert_true(strobe_http_request_accept(&request, &accept));
+        assert_int_equal(feed(&request, "abc", &used), STROBE_HTTP_MORE);
+        assert_int_equal(taken.len, 3);
+        if (room == 6) {
+            assert_int_equal(feed(&request, "defGET", &used), STROBE_HTTP_DONE);
+            assert_int_equal(used, 3);
+            assert_memory_equal(taken.bytes, "abcdef", 6);
+            assert_int_equal(request.body.len, 0);
+        } else {
+            assert_int_equal(feed(&request, "def", &used), STROBE_HTTP_BAD);
+            assert_int_equal(request.refusal.status, 503);
+        }
+        strobe_http_request_fini(&request);
+    }
+}
+
 static void test_a_hundred_pipelined_requests_with_an_error_in_the_middle(void **state) {
     struct text text = {test_malloc(8192), 0};
     struct transcript out;
@@ -916,6 +958,7 @@ int main(void) {
         cmocka_unit_test(test_lists_may_be_sent_in_several_fields),
         cmocka_unit_test(test_an_absolute_target_outranks_host),
         cmocka_unit_test(test_limits_can_be_set),
+        cmocka_unit_test(test_a_body_can_be_taken_as_it_comes),
         cmocka_unit_test(test_a_hundred_pipelined_requests_with_an_error_in_the_middle),
         cmocka_unit_test(test_each_failing_allocation_is_a_refusal),
     };

@@ -373,6 +373,7 @@ static void inherit(struct world *w, uint32_t i, uint32_t *numbers)
     struct strobe_key keys[2] = {key_of(w, texts[0], 'a', i, 0), key_of(w, texts[1], 'b', i, 0)};
     struct strobe_entry *heir;
     struct strobe_entry_spec spec = {.key = &keys[1], .value = &numbers[i], .len = sizeof numbers[i]};
+    uint64_t expiry;
     bool dead;
 
     MUST(strobe_entry_new(w->map, &spec, &heir) == STROBE_OK);
@@ -386,8 +387,8 @@ static void inherit(struct world *w, uint32_t i, uint32_t *numbers)
     if (!dead)
         return;
     numbers[i]++;
-    MUST(strobe_set(w->map, keys[0].data, keys[0].len, &numbers[i], sizeof numbers[i], atomic_load(&w->now) + 1 + i % 4) ==
-         STROBE_OK);
+    expiry = atomic_load(&w->now) + 1 + i % 4;
+    MUST(strobe_set(w->map, keys[0].data, keys[0].len, &numbers[i], sizeof numbers[i], expiry) == STROBE_OK);
 }
 
 static void *keep_leases(void *context)
@@ -426,7 +427,7 @@ static void *flush_now_and_then(void *context)
         uint64_t moves = atomic_load(&w->moves);
         struct strobe_garbage *garbage;
 
-        if (moves < last + 200) {
+        if (moves < last + 30) {
             all_tokens(w, false);
             continue;
         }
@@ -860,7 +861,7 @@ static void test_every_scan_beside_flushes_is_one_instant(void **state)
 {
     const uint64_t *hops = *state;
 
-    run(&(struct plan){.hops = *hops, .shards = 4, .flushes = true});
+    run(&(struct plan){.hops = *hops, .shards = 64, .flushes = true});
 }
 
 static void test_every_scan_shows_what_is_alive_at_its_instant(void **state)

@@ -154,7 +154,8 @@ class HttpTest(HttpCase):
                 self.check_row(row, 1)
 
     def test_value_comes_back_as_it_was_put(self):
-        for body in (b"", b"\0\r\n\xff" * 9, os.urandom(16383), os.urandom(16384), os.urandom(3 << 20)):
+        for body in (b"", b"\0\r\n\xff" * 9, os.urandom(16383), os.urandom(16384), os.urandom((1 << 18) - 1),
+                     os.urandom(1 << 18), os.urandom((1 << 18) + 1), os.urandom(3 << 20)):
             client = self.open()
             client.send(put(b"/kv/back", body))
             written = client.reply()
@@ -163,6 +164,19 @@ class HttpTest(HttpCase):
             self.assertEqual(read.body, body)
             self.assertEqual(read.headers["etag"], written.headers["etag"])
             self.assertRegex(read.headers["etag"], r'^"[0-9]+"$')
+
+    def test_large_upload_that_stops_halfway_changes_nothing(self):
+        old = os.urandom(1 << 20)
+        self.ask(put(b"/kv/half", old))
+        for end in (lambda client: client.end(), lambda client: client.close()):
+            client = self.open()
+            client.send(put(b"/kv/half", os.urandom(2 << 20))[:1 << 20])
+            end(client)
+        self.assertEqual(self.ask(get(b"/kv/half")).body, old)
+        client = self.open()  # an error that only the whole body lets the connection survive, then a value
+        client.send(put(b"/kv/half", os.urandom(1 << 20), b'If-Match: "1"') + put(b"/kv/half", old[::-1])
+                    + put(b"/kv/half", os.urandom(1 << 20), method=b"DELETE"))
+        self.assertEqual([client.reply().status for _ in range(3)], [412, 204, 204])
 
     def test_reply_keeps_a_stored_page_from_running(self):
         self.ask(put(b"/kv/page", b"<script>1</script>", b"Content-Type: text/html"))

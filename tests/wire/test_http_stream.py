@@ -10,6 +10,7 @@ import time
 import unittest
 
 from http_client import HttpCase, get, put
+from strobe_test import request
 
 
 def load(server, count, prefix="k", value=lambda i: b"v%d" % i):
@@ -266,6 +267,30 @@ class StreamTest(ListCase):
         while b"\nstrobe_snapshots 0\n" not in self.ask(get(b"/metrics")).body:
             self.assertLess(time.monotonic(), end)
             time.sleep(0.05)
+
+
+class TurnTest(ListCase):
+    options = ("--threads", "1")
+
+    def count_done(self, other, sample):
+        """What SAMPLE of the metrics has counted when OTHER's request is answered."""
+        other.send(get(b"/metrics"))
+        return int(re.search(rb"\n" + re.escape(sample) + rb" (\d+)\n", other.reply().body)[1])
+
+    def test_others_have_their_turn_between_pipelined_pages(self):
+        load(self.server, 20000)
+        other, pages, scans = self.open(), self.open(), self.server.client()
+        self.addCleanup(scans.close)
+        pages.send(get(b"/kv/?limit=10000&match=" + b"*1" * 30) * 400)
+        self.assertEqual(pages.reply().status, 200)
+        self.assertLess(self.count_done(other, b'strobe_http_requests_total{method="GET"}'), 300)
+        for _ in range(399):
+            self.assertEqual(pages.reply().status, 200)
+        scans.send(request("SCAN", 0, "MATCH", "*1" * 30, "COUNT", 10000) * 400)
+        self.assertIsInstance(scans.reply(), list)
+        self.assertLess(self.count_done(other, b'strobe_commands_total{command="scan"}'), 300)
+        for _ in range(399):
+            self.assertIsInstance(scans.reply(), list)
 
 
 class StallTest(ListCase):

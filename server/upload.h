@@ -1,0 +1,38 @@
+/* upload.h - a large value on its way in: put where it will stay while it arrives.
+ *
+ * One upload at a time per struct, on one thread. All zero means that none is under way. */
+#ifndef STROBE_SERVER_UPLOAD_H
+#define STROBE_SERVER_UPLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "map/map.h"
+#include "protocol/slice.h"
+
+struct upload {
+    struct strobe_map *map;
+    struct strobe_blob *blob; /* owned; NULL before the first byte */
+    struct strobe_blob *old;  /* owned: where the first bytes still lie, or NULL */
+    size_t total;             /* bytes that were announced */
+    size_t len;               /* bytes that came */
+    size_t moved;             /* of those that lay in OLD, how many lie in BLOB too */
+    size_t behind;            /* how many lay in OLD */
+};
+
+/* Begins an upload of TOTAL bytes (1 to STROBE_VALUE_MAX) for MAP (borrowed until end). Allocates nothing. */
+void upload_begin(struct upload *upload, struct strobe_map *map, size_t total);
+
+/* Adds PIECE (borrowed until return), which must not pass TOTAL. Results: no without memory; all is as it was then. */
+bool upload_take(struct upload *upload, struct strobe_slice piece);
+
+/* The value, once all of it has come: shared by the caller who wants to keep it. NULL when no upload is under way. */
+struct strobe_blob *upload_value(const struct upload *upload);
+
+/* Lets go of everything, finished or not; UPLOAD is all zero again. */
+void upload_end(struct upload *upload);
+
+/* Bytes of memory held. */
+size_t upload_memory(const struct upload *upload);
+
+#endif

@@ -1,0 +1,149 @@
+/* test_upload.c - a large value fills its blob as it comes: whole, in no more room than what came allows, and without a
+ * long copy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "protocol/limits.h"
+#include "server/upload.h"
+
+/* An allocator that counts, and fails when it is told to. */
+struct counting {
+    struct strobe_allocator allocator;
+    size_t held;
+    bool fails;
+};
+
+static void *counted_alloc(void *context, size_t size, size_t align) {
+    struct counting *counting = context;
+    void *memory = NULL;
+
+    if (counting->fails || posix_memalign(&memory, align, size) != 0) return NULL;
+    counting->held += size;
+    return memory;
+}
+
+static void counted_release(void *context, void *memory, size_t size, size_t align) {
+    struct counting *counting = context;
+
+    (void)align;
+    counting->held -= size;
+    free(memory);
+}
+
+static struct strobe_map *counted_map(struct counting *counting) {
+    const struct strobe_map_options options = {.allocator = &counting->allocator, .shards = 1};
+    struct strobe_map *map;
+
+    *counting = (struct counting){.allocator = {counted_alloc, counted_release, counting}};
+    assert_int_equal(strobe_map_new(&options, &map), STROBE_OK);
+    return map;
+}
+
+static char byte_at(size_t i) {
+    return (char)(i * 2654435761u >> 13);
+}
+
+/* Uploads TOTAL bytes in pieces of STEP, looking at the room after each. */
+static void upload_all(struct counting *counting, struct strobe_map *map, size_t total, size_t step) {
+    struct upload upload = {.map = NULL};
+    char *piece = malloc(step);
+    size_t empty = counting->held, len;
+    const char *bytes;
+
+    assert_non_null(piece);
+    upload_begin(&upload, map, total);
+    assert_int_equal(counting->held, empty);
+    for (size_t at = 0; at < total; at += len) {
+        size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
+
+        len = total - at < step ? total - at : step;
+        for (size_t i = 0; i < len; i++) piece[i] = byte_at(at + i);
+        assert_true(upload_take(&upload, strobe_slice_make(piece, len)));
+        known = at + len > known ? at + len : known;
+        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1);
+        assert_in_range(counting->held - empty, at + len, 3 * known + 256);
+    }
+    bytes = strobe_blob_bytes(upload_value(&upload), &len);
+    assert_int_equal(len, total);
+    for (size_t i = 0; i < total; i++) {
+        if (bytes[i] != byte_at(i)) fail_msg("byte %zu of %zu, in pieces of %zu", i, total, step);
+    }
+    upload_end(&upload);
+    assert_int_equal(counting->held, empty);
+    assert_null(upload_value(&upload));
+    free(piece);
+}
+
+static void test_value_is_whole_for_every_length_and_cut(void **state) {
+    static const size_t steps[] = {1, 7, 1000, STROBE_READ_SIZE - 1, STROBE_READ_SIZE, 300000};
+    static const size_t totals[] = {1, 16384, 65535, 65536, 65537, 131072, 131073, 262143, 262144, 262145, 1000003};
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        for (size_t j = 0; j < sizeof steps / sizeof *steps; j++) upload_all(&counting, map, totals[i], steps[j]);
+    }
+    strobe_map_free(map);
+}
+
+static void test_old_room_is_empty_before_the_next_growth(void **state) {
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+    struct upload upload = {.map = NULL};
+    char piece[1000] = {0};
+    size_t left = 0;
+
+    (void)state;
+    upload_begin(&upload, map, 3000017);
+    for (size_t at = 0; at < upload.total; at += sizeof piece) {
+        const struct strobe_blob *blob = upload.blob;
+        size_t len = upload.total - at < sizeof piece ? upload.total - at : sizeof piece;
+
+        assert_true(upload_take(&upload, strobe_slice_make(piece, len)));
+        if (upload.blob != blob) assert_int_equal(left, 0);
+        left = upload.old != NULL ? upload.behind - upload.moved : 0;
+    }
+    assert_int_equal(left, 0);
+    upload_end(&upload);
+    strobe_map_free(map);
+}
+
+static void test_failed_growth_keeps_what_came(void **state) {
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+    struct upload upload = {.map = NULL};
+    char *piece = calloc(1, STROBE_READ_SIZE);
+    size_t empty = counting.held;
+
+    (void)state;
+    assert_non_null(piece);
+    upload_begin(&upload, map, 4 * STROBE_READ_SIZE);
+    counting.fails = true;
+    assert_false(upload_take(&upload, strobe_slice_make(piece, 100)));
+    counting.fails = false;
+    assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
+    counting.fails = true;
+    assert_false(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
+    assert_int_equal(upload.len, STROBE_READ_SIZE);
+    upload_end(&upload);
+    assert_int_equal(counting.held, empty);
+    free(piece);
+    strobe_map_free(map);
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_value_is_whole_for_every_length_and_cut),
+        cmocka_unit_test(test_old_room_is_empty_before_the_next_growth),
+        cmocka_unit_test(test_failed_growth_keeps_what_came),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
