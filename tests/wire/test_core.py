@@ -212,6 +212,48 @@ class Limits(unittest.TestCase):
                 client.close()
 
 
+class Scans(unittest.TestCase):
+    def fill(self, server, count):
+        with server.client() as client:
+            for i in range(count):
+                client.send(request("SET", f"k{i}", b"x" * 100))
+            self.assertEqual([client.reply() for _ in range(count)], [b"OK"] * count)
+
+    def held(self, server):
+        return int(re.search(rb"strobe_scan_bytes:(\d+)", server.resp("INFO"))[1])
+
+    def test_flush_beside_a_scan_keeps_its_data_within_scan_memory(self):
+        with Server("--scan-memory", "64mb") as server:
+            self.fill(server, 10000)
+            cursor, keys = server.resp("SCAN", 0)
+            server.resp("FLUSHALL")
+            while cursor != b"0":
+                cursor, page = server.resp("SCAN", cursor, "COUNT", 1000)
+                keys += page
+            self.assertEqual(sorted(keys), sorted(b"k%d" % i for i in range(10000)))
+
+    def test_flush_beside_a_scan_over_scan_memory_closes_it_and_nobody_need_ask_for_the_memory(self):
+        with Server("--scan-memory", "1mb") as server:
+            self.fill(server, 20000)
+            cursor, _ = server.resp("SCAN", 0)
+            server.resp("FLUSHALL")
+            while self.held(server) > 0:
+                pass
+            with self.assertRaisesRegex(ReplyError, "NOSCAN"):
+                server.resp("SCAN", cursor)
+
+    def test_connections_have_their_turn_between_long_commands_of_a_pipeline(self):
+        commands = {"KEYS nothing": b"*0\r\n", "SCAN 0 COUNT 10000 MATCH nothing": b"*2\r\n$1\r\n0\r\n*0\r\n"}
+        for command, reply in commands.items():
+            with Server("--threads", "1") as server, server.client() as greedy:
+                self.fill(server, 1000)
+                greedy.send(f"{command}\r\n".encode() * 300 + b"SET end 1\r\n")
+                self.assertEqual(greedy.exactly(len(reply)), reply)  # the pipeline is under way
+                self.assertIsNone(server.resp("GET", "end"), command)
+                greedy.exactly(299 * len(reply) + len("+OK\r\n"))
+                self.assertEqual(server.resp("GET", "end"), b"1")
+
+
 class Timeouts(unittest.TestCase):
     def test_half_an_inline_request_is_timed_out_with_an_error(self):
         with Server("--request-timeout", "100ms", *DEBUG) as server, server.client() as client:
