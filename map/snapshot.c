@@ -406,6 +406,8 @@ STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy)
     dead->work += 1 + copies_remove(&dead->table->copies, copy, hash_of, map);
     copy->next = dead->copies;
     dead->copies = copy;
+    if (dead->table->copies.count == 0)
+        copies_fini(&dead->table->copies, map->world.allocator);
     return dead->work < REAP_WORK;
 }
 

@@ -37,8 +37,10 @@
 #define STROBE_HTTP_TRAILERS_MAX        ((size_t)8192)  /* all trailer lines */
 #define STROBE_HTTP_LIST_DEFAULT        ((size_t)1000)  /* keys of a listing page when no limit is asked for */
 #define STROBE_HTTP_LIST_MAX            ((size_t)10000) /* keys of a listing page at most */
-#define STROBE_HTTP_UPLOAD_MIN          ((size_t)1 << 18) /* announced bodies from here on fill their value directly */
 #define STROBE_CONTENT_TYPE_MAX         ((size_t)255)   /* a stored content type: RFC 6838 allows 127 "/" 127 */
+
+/* Bodies of an announced length from here on are filled in as a value while they come (server/upload.c). */
+#define STROBE_HTTP_UPLOAD_MIN ((size_t)262144)
 
 /* Replies. */
 #define STROBE_REPLY_HIGH_WATER ((size_t)65536)        /* execution stops above it (SPEC 4) */

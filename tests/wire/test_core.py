@@ -245,13 +245,17 @@ class Scans(unittest.TestCase):
     def test_connections_have_their_turn_between_long_commands_of_a_pipeline(self):
         commands = {"KEYS nothing": b"*0\r\n", "SCAN 0 COUNT 10000 MATCH nothing": b"*2\r\n$1\r\n0\r\n*0\r\n"}
         for command, reply in commands.items():
-            with Server("--threads", "1") as server, server.client() as greedy:
+            with Server("--threads", "1") as server, server.client() as greedy, server.client() as other:
                 self.fill(server, 1000)
+                self.assertEqual([greedy.ask("PING"), other.ask("PING")], [b"PONG", b"PONG"])
+                server.signal(signal.SIGSTOP)  # so that both find the server with all there is
+                os.waitpid(server.pid, os.WUNTRACED)
                 greedy.send(f"{command}\r\n".encode() * 300 + b"SET end 1\r\n")
-                self.assertEqual(greedy.exactly(len(reply)), reply)  # the pipeline is under way
-                self.assertIsNone(server.resp("GET", "end"), command)
-                greedy.exactly(299 * len(reply) + len("+OK\r\n"))
-                self.assertEqual(server.resp("GET", "end"), b"1")
+                other.send(request("GET", "end"))
+                server.signal(signal.SIGCONT)
+                self.assertIsNone(other.reply(), command)
+                self.assertEqual(greedy.exactly(300 * len(reply)), reply * 300)
+                self.assertEqual(greedy.reply(), b"OK")
 
 
 class Timeouts(unittest.TestCase):
