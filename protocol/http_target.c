@@ -126,6 +126,10 @@ bool strobe_http_next_parameter(struct strobe_slice *rest, struct strobe_slice *
     return false;
 }
 
+bool strobe_http_is_yes(struct strobe_slice value) {
+    return !strobe_slice_equal(value, STROBE_SLICE("0")) && !strobe_slice_equal(value, STROBE_SLICE("false"));
+}
+
 /* ---- numbers ------------------------------------------------------------------------------------ */
 
 /* The digits that TEXT begins with, at least one. *USED: how many. Results: no also beyond INT64_MAX. */
@@ -376,13 +380,22 @@ static struct strobe_slice skip_blanks(struct strobe_slice text, bool commas) {
     return text;
 }
 
-bool strobe_http_next_etag(struct strobe_slice *rest, struct strobe_http_etag *etag, bool *valid) {
+/* One member of If-Match or If-None-Match. */
+struct etag {
+    struct strobe_slice tag; /* between the quotes; borrowed */
+    bool is_weak;            /* W/"..." */
+    bool is_any;             /* "*": only alone in the field */
+};
+
+/* The members of an entity-tag list. REST is moved on. Results: yes with the next; no at the end or at an error, which
+ * *VALID tells apart (it is only ever set to no; the caller starts it with yes). */
+static bool next_etag(struct strobe_slice *rest, struct etag *etag, bool *valid) {
     struct strobe_slice text = skip_blanks(*rest, true);
     size_t end = 0;
 
     *rest = text;
     if (text.len == 0) return false;
-    *etag = (struct strobe_http_etag){.is_any = text.len == 1 && text.data[0] == '*'};
+    *etag = (struct etag){.is_any = text.len == 1 && text.data[0] == '*'};
     if (etag->is_any) {
         *rest = from(text, 1);
         return true;
@@ -409,27 +422,18 @@ static bool is_version(struct strobe_slice tag, uint64_t version) {
 
 enum strobe_http_etag_match strobe_http_match_etag(struct strobe_slice list, uint64_t version, bool exists,
                                                    bool strong) {
-    struct strobe_http_etag etag;
+    struct etag etag;
     bool valid = true, match = false, any = false;
     unsigned count = 0;
 
     list = trimmed(list);
-    while (strobe_http_next_etag(&list, &etag, &valid)) {
+    while (next_etag(&list, &etag, &valid)) {
         count += count < 2;
         any = any || etag.is_any;
         match = match || (exists && (etag.is_any || (is_version(etag.tag, version) && !(strong && etag.is_weak))));
     }
     if (!valid || count == 0 || (any && count > 1)) return STROBE_HTTP_ETAG_INVALID;
     return match ? STROBE_HTTP_ETAG_MATCH : STROBE_HTTP_ETAG_NO_MATCH;
-}
-
-bool strobe_http_single_etag(struct strobe_slice list, uint64_t *version) {
-    struct strobe_http_etag etag, second;
-    bool valid = true;
-
-    list = trimmed(list);
-    if (!strobe_http_next_etag(&list, &etag, &valid) || etag.is_any || etag.is_weak) return false;
-    return !strobe_http_next_etag(&list, &second, &valid) && valid && strobe_number_parse_uint64(etag.tag, version);
 }
 
 enum strobe_http_range strobe_http_parse_range(struct strobe_slice text, uint64_t size, uint64_t *first,

@@ -33,6 +33,9 @@ size_t strobe_http_encode(struct strobe_slice text, char *out);
  * Results: no at the end. */
 bool strobe_http_next_parameter(struct strobe_slice *rest, struct strobe_slice *name, struct strobe_slice *value);
 
+/* What a switch's VALUE says: "?values" and "?values=1" are yes, "?values=0" and "?values=false" are no. */
+bool strobe_http_is_yes(struct strobe_slice value);
+
 /* A time to live: a whole number, alone (seconds) or with ms, s, m, h or d. *MILLISECONDS is at least 0.
  * Results: no for anything else, and for what passes INT64_MAX milliseconds. */
 bool strobe_http_parse_ttl(struct strobe_slice text, int64_t *milliseconds);
@@ -73,25 +76,11 @@ bool strobe_http_same_origin(const struct strobe_http_origin *origin, const char
 /* Are the two the same scheme, host and port (for allow-origin)? */
 bool strobe_http_origins_equal(const struct strobe_http_origin *a, const struct strobe_http_origin *b);
 
-/* One member of If-Match or If-None-Match. */
-struct strobe_http_etag {
-    struct strobe_slice tag; /* between the quotes; borrowed */
-    bool is_weak;            /* W/"..." */
-    bool is_any;             /* "*": only alone in the field */
-};
-
-/* The members of an entity-tag list (RFC 9110 section 8.8.3, 13.1). REST is moved on. Results: yes with the next; no
- * at the end or at an error, which *VALID tells apart (it is only ever set to no; the caller starts it with yes). */
-bool strobe_http_next_etag(struct strobe_slice *rest, struct strobe_http_etag *etag, bool *valid);
-
-/* Does VERSION stand in the list? STRONG (If-Match): weak tags never match; else (If-None-Match) they do.
- * "*" matches when EXISTS. Results: MATCH, NO_MATCH, INVALID (the field is malformed: 400). */
+/* Does VERSION stand in the list of If-Match or If-None-Match (RFC 9110 section 8.8.3, 13.1)? STRONG (If-Match): weak
+ * tags never match; else (If-None-Match) they do. "*" matches when EXISTS. Results: MATCH, NO_MATCH, INVALID (the field is malformed: 400). */
 enum strobe_http_etag_match { STROBE_HTTP_ETAG_MATCH, STROBE_HTTP_ETAG_NO_MATCH, STROBE_HTTP_ETAG_INVALID };
 enum strobe_http_etag_match strobe_http_match_etag(struct strobe_slice list, uint64_t version, bool exists,
                                                    bool strong);
-
-/* If the list is exactly one strong tag that is a version as strobe writes them, that version. Results: yes, no. */
-bool strobe_http_single_etag(struct strobe_slice list, uint64_t *version);
 
 /* The members of a comma-separated list, without white space around; commas in quoted strings do not count; empty
  * members are skipped. REST is moved on; MEMBER borrows. Results: no at the end. */

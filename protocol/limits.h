@@ -39,6 +39,9 @@
 #define STROBE_HTTP_LIST_MAX            ((size_t)10000) /* keys of a listing page at most */
 #define STROBE_CONTENT_TYPE_MAX         ((size_t)255)   /* a stored content type: RFC 6838 allows 127 "/" 127 */
 
+/* Transactions; their keys count as those of one command, their bytes as those of one request. */
+#define STROBE_TRANSACTION_FLUSHES_MAX ((size_t)16) /* FLUSHALL in one EXEC: each makes a map of empty tables */
+
 /* Bodies of an announced length from here on are filled in as a value while they come (server/upload.c). */
 #define STROBE_HTTP_UPLOAD_MIN ((size_t)262144)
 

@@ -49,6 +49,10 @@ void strobe_reply_aside_end(struct strobe_reply *reply, struct strobe_reply_asid
 
 void strobe_reply_array_from(struct strobe_reply *reply, struct strobe_reply_aside *aside, size_t n) {
     strobe_reply_array(reply, n);
+    strobe_reply_splice(reply, aside);
+}
+
+void strobe_reply_splice(struct strobe_reply *reply, struct strobe_reply_aside *aside) {
     strobe_out_splice(reply->out, &aside->out);
     strobe_reply_aside_drop(aside);
 }

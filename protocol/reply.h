@@ -163,11 +163,14 @@ struct strobe_reply_aside {
 /* From now on items go aside. Not nested. */
 void strobe_reply_aside_begin(struct strobe_reply *reply, struct strobe_reply_aside *aside);
 
-/* Items go to the reply again. ASIDE must then be given to array_from or aside_drop. */
+/* Items go to the reply again. ASIDE must then be given to array_from, splice or aside_drop. */
 void strobe_reply_aside_end(struct strobe_reply *reply, struct strobe_reply_aside *aside);
 
 /* An array of the N items put aside. Takes ASIDE's items. */
 void strobe_reply_array_from(struct strobe_reply *reply, struct strobe_reply_aside *aside, size_t n);
+
+/* The items put aside as they are, where whole items go. Takes ASIDE's items. */
+void strobe_reply_splice(struct strobe_reply *reply, struct strobe_reply_aside *aside);
 
 /* Forgets what was put aside. */
 void strobe_reply_aside_drop(struct strobe_reply_aside *aside);
@@ -179,7 +182,7 @@ struct strobe_reply_mark {
     size_t errors;
 };
 
-/* Taken between two replies, never inside one or while items go aside. */
+/* Taken between two items that are whole, and used before others are put aside or taken from there. */
 static inline struct strobe_reply_mark strobe_reply_mark(const struct strobe_reply *reply) {
     return (struct strobe_reply_mark){strobe_out_mark(reply->out), reply->errors};
 }

@@ -6,7 +6,7 @@
  * Entries never change, so a changed value is a new entry. Allocating and copying it under the shard's
  * lock would make everybody wait who uses that shard; the version tells whether what was made is still
  * made from the truth. A key that is written all the time could make a slow change start again for ever:
- * after TRIES it is made inside.
+ * after TRIES it is made inside. In EXEC, which holds the lock anyway, it is made inside at once.
  * On failure nothing was changed. Not here: conditions and replies (the handlers). */
 #include "server/change.h"
 
@@ -14,7 +14,7 @@
 
 enum { TRIES = 8 };
 
-static void keep(struct seen *seen, const struct strobe_entry *entry, uint64_t now) {
+static void keep(struct seen *seen, const struct strobe_entry *entry, uint64_t now, bool with_value) {
     seen->now = now;
     seen->blob = NULL;
     seen->value = seen->small;
@@ -27,7 +27,9 @@ static void keep(struct seen *seen, const struct strobe_entry *entry, uint64_t n
     seen->expiry = strobe_entry_expiry(entry);
     const char *value = strobe_entry_value(entry, &seen->len);
     struct strobe_blob *blob = strobe_entry_blob(entry);
-    if (blob != NULL) {
+    if (!with_value) {
+        seen->value = NULL;
+    } else if (blob != NULL) {
         seen->blob = strobe_blob_share(blob);
         seen->value = value;
     } else if (seen->len > 0) {
@@ -46,11 +48,23 @@ struct strobe_entry_spec seen_spec(const struct seen *seen, const struct strobe_
         .key = key, .expiry = seen->expiry, .type = seen->type_len > 0 ? seen->type : NULL, .type_len = seen->type_len};
 }
 
-void seen_look(struct strobe_map *map, const struct strobe_key *key, struct seen *seen) {
+static void look(struct strobe_map *map, const struct strobe_key *key, struct seen *seen, bool with_value) {
     struct strobe_access access;
     strobe_enter(map, key, &access);
-    keep(seen, strobe_find(&access, key), strobe_access_now(&access));
+    keep(seen, strobe_find(&access, key), strobe_access_now(&access), with_value);
     strobe_leave(&access);
+}
+
+void seen_look(struct strobe_map *map, const struct strobe_key *key, struct seen *seen) {
+    look(map, key, seen, true);
+}
+
+void seen_look_inside(struct strobe_access *access, const struct strobe_key *key, struct seen *seen) {
+    keep(seen, strobe_find(access, key), strobe_access_now(access), true);
+}
+
+void seen_glance(struct strobe_map *map, const struct strobe_key *key, struct seen *seen) {
+    look(map, key, seen, false);
 }
 
 void seen_fini(struct seen *seen) {
@@ -71,41 +85,40 @@ static enum strobe_status apply(struct strobe_access *access, const struct strob
     return strobe_put(access, key, entry);
 }
 
-static enum strobe_status change_inside(struct strobe_map *map, const struct strobe_key *key, change_make *make,
-                                        void *context) {
-    struct strobe_access access;
+static enum strobe_status change_inside(const struct command_call *call, const struct strobe_key *key,
+                                        change_make *make, void *context) {
     struct strobe_entry *entry = NULL;
     struct seen seen;
-    strobe_enter(map, key, &access);
-    keep(&seen, strobe_find(&access, key), strobe_access_now(&access));
+    struct strobe_access own, *access = command_enter(call, key, &own);
+    seen_look_inside(access, key, &seen);
     enum strobe_status status = make(context, &seen, &entry);
-    status = apply(&access, key, status, &entry);
-    strobe_leave(&access);
-    strobe_entry_free(map, entry);
+    status = apply(access, key, status, &entry);
+    command_leave(call, access);
+    command_free_entry(call, entry);
     seen_fini(&seen);
     return status;
 }
 
-enum strobe_status change_entry(struct strobe_map *map, const struct strobe_key *key, change_make *make,
+enum strobe_status change_entry(const struct command_call *call, const struct strobe_key *key, change_make *make,
                                 void *context) {
     struct seen seen;
-    for (unsigned i = 0; i < TRIES; i++) {
+    for (unsigned i = 0; i < TRIES && call->access == NULL; i++) {
         struct strobe_entry *entry = NULL;
-        seen_look(map, key, &seen);
+        seen_look(call->map, key, &seen);
         enum strobe_status status = make(context, &seen, &entry);
         bool writes = status == STROBE_MISSING || (status == STROBE_OK && entry != NULL);
         bool same = true;
         if (writes) {
             struct strobe_access access;
-            strobe_enter(map, key, &access);
+            strobe_enter(call->map, key, &access);
             const struct strobe_entry *now = strobe_find(&access, key);
             same = (now == NULL ? 0 : strobe_entry_version(now)) == seen.version;
             if (same) status = apply(&access, key, status, &entry);
             strobe_leave(&access);
         }
-        strobe_entry_free(map, entry);
+        strobe_entry_free(call->map, entry);
         seen_fini(&seen);
         if (same) return status;
     }
-    return change_inside(map, key, make, context);
+    return change_inside(call, key, make, context);
 }

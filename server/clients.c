@@ -84,8 +84,10 @@ bool client_say(struct clients *clients, struct client *client, enum client_word
     char *copy = NULL;
 
     if (word.len > 0) {
-        copy = strndup(word.data, word.len);
+        copy = malloc(word.len + 1); /* the word has no NUL behind it, so strndup is not for it */
         if (copy == NULL) return false;
+        memcpy(copy, word.data, word.len);
+        copy[word.len] = '\0';
     }
     pthread_mutex_lock(&clients->lock);
     char *old = client->words[which];

@@ -36,6 +36,7 @@ struct client {
     _Atomic size_t input_memory, input_held, output_memory, output_held;
     _Atomic(const char *) command;   /* the last one's name, a literal; NULL: none yet */
     _Atomic unsigned resp;           /* 2 or 3 */
+    _Atomic int waiting;             /* commands that wait for EXEC; -1: MULTI was not said */
 };
 
 struct clients *clients_new(void); /* owned by the caller; NULL without memory */

@@ -48,7 +48,8 @@ static size_t count_containers(void) {
     X(FAST, "@fast")           \
     X(SLOW, "@slow")           \
     X(DANGEROUS, "@dangerous") \
-    X(CONNECTION, "@connection")
+    X(CONNECTION, "@connection") \
+    X(TRANSACTION, "@transaction")
 
 enum category {
 #define CATEGORY_ENUM(name, text) CATEGORY_##name,
@@ -77,6 +78,7 @@ static bool is_in(const struct command *command, enum category category) {
     case CATEGORY_DANGEROUS: return (flags & (COMMAND_ADMIN | COMMAND_CAT_DANGEROUS)) != 0;
     case CATEGORY_CONNECTION:
         return (strcmp(command->group, "connection") == 0 && !container) || (flags & COMMAND_CAT_CONNECTION) != 0;
+    case CATEGORY_TRANSACTION: return strcmp(command->group, "transactions") == 0;
     case CATEGORIES: break;
     }
     return false;
@@ -194,9 +196,7 @@ static enum command_outcome info_all(struct command_call *call) {
 }
 
 enum command_outcome cmd_command(struct command_call *call) {
-    if (command_argc(call) == 1) return info_all(call);
-    command_error_subcommand(call);
-    return COMMAND_DONE;
+    return info_all(call);
 }
 
 enum command_outcome cmd_command_info(struct command_call *call) {

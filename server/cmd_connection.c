@@ -106,6 +106,7 @@ enum command_outcome cmd_client_id(struct command_call *call) {
 }
 
 enum command_outcome cmd_reset(struct command_call *call) {
+    transaction_free(session_take_transaction(call->session));
     session_set_resp(call->session, call->reply, STROBE_RESP2);
     if (say(call, CLIENT_NAME, STROBE_SLICE(""), "Client names")) {
         strobe_reply_status(call->reply, STROBE_SLICE("RESET"));
@@ -195,11 +196,13 @@ static void describe(struct text *text, const struct client *client, uint64_t no
     size_t held = atomic_load_explicit(&client->input_held, memory_order_relaxed);
     size_t input = atomic_load_explicit(&client->input_memory, memory_order_relaxed);
     size_t output = atomic_load_explicit(&client->output_memory, memory_order_relaxed);
+    int waiting = atomic_load_explicit(&client->waiting, memory_order_relaxed);
     text_addf(text,
-              "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=N db=0 sub=0 psub=0 ssub=0 multi=-1",
+              "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d",
               (unsigned long long)client->id, client->peer, client->local, client->fd, client_word(client, CLIENT_NAME),
               (unsigned long long)age(now, client->since_ms),
-              (unsigned long long)age(now, atomic_load_explicit(&client->active_ms, memory_order_relaxed)));
+              (unsigned long long)age(now, atomic_load_explicit(&client->active_ms, memory_order_relaxed)),
+              waiting >= 0 ? "x" : "N", waiting);
     text_addf(text, " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu", held,
               input > held ? input - held : 0, output, input + output);
     text_addf(text, " events=r cmd=%s user=default redir=-1 resp=%u", command == NULL ? "NULL" : command,

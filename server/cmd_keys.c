@@ -10,6 +10,7 @@
 
 #include "server/change.h"
 #include "server/commands.h"
+#include "server/exec.h"
 #include "server/services.h"
 
 enum { FEW = 64 /* keys that need no allocation */ };
@@ -20,10 +21,9 @@ enum command_outcome cmd_type(struct command_call *call) {
     struct strobe_key key;
     bool found = false;
     if (command_key(call, 1, &key)) {
-        struct strobe_access access;
-        strobe_enter(call->map, &key, &access);
-        found = strobe_find(&access, &key) != NULL;
-        strobe_leave(&access);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        found = strobe_find(access, &key) != NULL;
+        command_leave(call, access);
     }
     strobe_reply_status(call->reply, found ? STROBE_SLICE("string") : STROBE_SLICE("none"));
     return COMMAND_DONE;
@@ -51,10 +51,9 @@ enum command_outcome cmd_exists(struct command_call *call) {
     struct strobe_key *keys = read_keys(call, few, &count);
     if (keys == NULL) return COMMAND_DONE;
     if (count > 0) {
-        struct strobe_access access;
-        strobe_enter_many(call->map, keys, count, &access);
-        for (size_t i = 0; i < count; i++) found += strobe_find(&access, &keys[i]) != NULL;
-        strobe_leave(&access);
+        struct strobe_access own, *access = command_enter_many(call, keys, count, &own);
+        for (size_t i = 0; i < count; i++) found += strobe_find(access, &keys[i]) != NULL;
+        command_leave(call, access);
     }
     if (keys != few) free(keys);
     command_looked(call, found, command_argc(call) - 1 - found);
@@ -64,18 +63,17 @@ enum command_outcome cmd_exists(struct command_call *call) {
 
 /* Erases COUNT keys at one instant; what is to be freed is left in OLD, COUNT places. Returns how many
  * there were. */
-static size_t erase_keys(struct strobe_map *map, const struct strobe_key *keys, size_t count, struct strobe_entry **old,
-                         enum strobe_status *status) {
-    struct strobe_access access;
+static size_t erase_keys(struct command_call *call, const struct strobe_key *keys, size_t count,
+                         struct strobe_entry **old, enum strobe_status *status) {
     size_t erased = 0;
     *status = STROBE_OK;
-    strobe_enter_many(map, keys, count, &access);
+    struct strobe_access own, *access = command_enter_many(call, keys, count, &own);
     for (size_t i = 0; i < count; i++) {
-        enum strobe_status one = *status == STROBE_OK ? strobe_erase(&access, &keys[i], &old[i]) : STROBE_MISSING;
+        enum strobe_status one = *status == STROBE_OK ? strobe_erase(access, &keys[i], &old[i]) : STROBE_MISSING;
         erased += one == STROBE_OK;
         if (one == STROBE_NO_MEMORY) *status = one;
     }
-    strobe_leave(&access);
+    command_leave(call, access);
     return erased;
 }
 
@@ -89,8 +87,8 @@ enum command_outcome cmd_del(struct command_call *call) {
     enum strobe_status status = old == NULL ? STROBE_NO_MEMORY : STROBE_OK;
     if (status == STROBE_OK && count > 0) {
         for (size_t i = 0; i < count; i++) old[i] = NULL;
-        erased = erase_keys(call->map, keys, count, old, &status);
-        for (size_t i = 0; i < count; i++) strobe_entry_free(call->map, old[i]);
+        erased = erase_keys(call, keys, count, old, &status);
+        for (size_t i = 0; i < count; i++) command_free_entry(call, old[i]);
     }
     if (status == STROBE_NO_MEMORY && erased > 0) {
         strobe_reply_errorf(call->reply, "OOM", "out of memory after %zu keys were removed; try again", erased);
@@ -112,13 +110,12 @@ static int64_t expiry_of(struct command_call *call, bool remaining) {
     struct strobe_key key;
     int64_t expiry = -2;
     if (command_key(call, 1, &key)) {
-        struct strobe_access access;
-        strobe_enter(call->map, &key, &access);
-        const struct strobe_entry *entry = strobe_find(&access, &key);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        const struct strobe_entry *entry = strobe_find(access, &key);
         if (entry != NULL) expiry = (int64_t)strobe_entry_expiry(entry);
-        if (expiry > 0 && remaining) expiry -= (int64_t)strobe_access_now(&access);
+        if (expiry > 0 && remaining) expiry -= (int64_t)strobe_access_now(access);
         if (expiry == 0) expiry = -1;
-        strobe_leave(&access);
+        command_leave(call, access);
     }
     command_looked(call, expiry != -2, expiry == -2);
     return expiry;
@@ -181,7 +178,7 @@ static enum strobe_status make_expiring(void *context, const struct seen *seen, 
 static enum command_outcome change_expiry(struct command_call *call, struct expiring *expiring) {
     enum strobe_status status = STROBE_OK;
     if (command_key(call, 1, &expiring->key)) {
-        status = change_entry(call->map, &expiring->key, make_expiring, expiring);
+        status = change_entry(call, &expiring->key, make_expiring, expiring);
     }
     if (status != STROBE_OK) {
         command_error_status(call, status);
@@ -223,7 +220,7 @@ static enum command_outcome expire(struct command_call *call, bool seconds, bool
     struct expiring expiring = {.call = call};
     int64_t when;
     if (!read_conditions(call, &expiring) || !command_integer(call, 2, &when)) return COMMAND_DONE;
-    int64_t base = absolute ? 0 : (int64_t)strobe_map_tick(call->map);
+    int64_t base = absolute ? 0 : (int64_t)command_now(call);
     if ((seconds && (when > INT64_MAX / 1000 || when < INT64_MIN / 1000)) ||
         when * (seconds ? 1000 : 1) > INT64_MAX - base) {
         command_error_expire(call);
@@ -280,41 +277,46 @@ static enum strobe_status make_move(struct move *move, const struct seen *seen) 
 
 /* Puts both if the source is still what was seen. *OLD is to be freed afterwards, as are the entries. */
 static enum move_result put_move(struct move *move, uint64_t version, struct strobe_entry **old) {
-    struct strobe_access access;
     enum move_result result = MOVE_DONE;
-    strobe_enter_many(move->call->map, move->keys, 2, &access);
-    const struct strobe_entry *source = strobe_find(&access, &move->keys[1]);
+    struct strobe_access own, *access = command_enter_many(move->call, move->keys, 2, &own);
+    const struct strobe_entry *source = strobe_find(access, &move->keys[1]);
     if (source == NULL) {
         result = MOVE_NO_SOURCE;
     } else if (strobe_entry_version(source) != version) {
         result = MOVE_AGAIN;
-    } else if (move->keeps_target && strobe_find(&access, &move->keys[0]) != NULL) {
+    } else if (move->keeps_target && strobe_find(access, &move->keys[0]) != NULL) {
         result = MOVE_TARGET_EXISTS;
     } else {
-        move->status = strobe_put_many(&access, move->keys, move->entries, move->keeps_source ? 1 : 2);
+        move->status = strobe_put_many(access, move->keys, move->entries, move->keeps_source ? 1 : 2);
         if (move->status != STROBE_OK) result = MOVE_FAILED;
         /* Its place was just made safe to change; should this fail, the sweep will find an expired entry. */
-        if (result == MOVE_DONE && !move->keeps_source) (void)strobe_erase(&access, &move->keys[1], old);
+        if (result == MOVE_DONE && !move->keeps_source) (void)strobe_erase(access, &move->keys[1], old);
     }
-    strobe_leave(&access);
+    command_leave(move->call, access);
     return result;
+}
+
+static void look(const struct command_call *call, const struct strobe_key *key, struct seen *seen) {
+    struct strobe_access own, *access = command_enter(call, key, &own);
+    seen_look_inside(access, key, seen);
+    command_leave(call, access);
 }
 
 /* Moves or copies the entry of one key to another one. */
 static enum move_result move_entry(struct move *move) {
-    struct strobe_map *map = move->call->map;
+    const struct command_call *call = move->call;
     enum move_result result = MOVE_AGAIN;
     struct seen seen;
     while (result == MOVE_AGAIN) {
         struct strobe_entry *old = NULL;
         move->entries[0] = move->entries[1] = NULL;
-        seen_look(map, &move->keys[1], &seen);
+        look(call, &move->keys[1], &seen);
         if (seen.version == 0) return MOVE_NO_SOURCE;
         move->status = make_move(move, &seen);
         result = move->status == STROBE_OK ? put_move(move, seen.version, &old) : MOVE_FAILED;
-        strobe_entry_free(map, move->entries[0]);
-        strobe_entry_free(map, move->entries[1]);
-        strobe_entry_free(map, old);
+        command_free_entry(call, move->entries[0]);
+        command_free_entry(call, move->entries[1]);
+        command_free_entry(call, old);
         seen_fini(&seen);
     }
     return result;
@@ -330,7 +332,7 @@ static enum command_outcome rename_entry(struct command_call *call, bool if_none
             if (!command_new_key(call, 2, &move.keys[0])) return COMMAND_DONE;
             result = move_entry(&move);
         } else {
-            seen_look(call->map, &move.keys[1], &seen);
+            look(call, &move.keys[1], &seen);
             if (seen.version != 0) result = if_none ? MOVE_TARGET_EXISTS : MOVE_DONE;
             seen_fini(&seen);
         }
@@ -401,8 +403,14 @@ enum command_outcome cmd_copy(struct command_call *call) {
 
 /* ---- all of them ---------------------------------------------------------------------------------------- */
 
+/* EXEC holds the whole map for these, which the compiler cannot see: COMMAND_UNCHECKED. */
+
+COMMAND_UNCHECKED static uint64_t count_keys(const struct command_call *call) {
+    return call->access != NULL ? strobe_count_inside(call->access) : strobe_count(call->map);
+}
+
 enum command_outcome cmd_dbsize(struct command_call *call) {
-    strobe_reply_integer(call->reply, (int64_t)strobe_count(call->map));
+    strobe_reply_integer(call->reply, (int64_t)count_keys(call));
     return COMMAND_DONE;
 }
 
@@ -412,11 +420,15 @@ static void show_key(void *context, const struct strobe_entry *entry) {
     strobe_reply_bulk(context, key);
 }
 
+COMMAND_UNCHECKED static enum strobe_status show_random(struct command_call *call, uint64_t random) {
+    return call->access != NULL ? strobe_random_inside(call->access, random, show_key, call->reply)
+                                : strobe_random(call->map, random, show_key, call->reply);
+}
+
 enum command_outcome cmd_randomkey(struct command_call *call) {
     uint64_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random) random = strobe_map_tick(call->map);
-    enum strobe_status status = strobe_random(call->map, random, show_key, call->reply);
-    if (status != STROBE_OK) strobe_reply_null(call->reply);
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random) random = command_now(call);
+    if (show_random(call, random) != STROBE_OK) strobe_reply_null(call->reply);
     return COMMAND_DONE;
 }
 
@@ -424,22 +436,38 @@ static void free_garbage(void *argument) {
     strobe_garbage_free(argument);
 }
 
-/* FLUSHALL and FLUSHDB: the keys are gone at once for all; their memory goes elsewhere, or with SYNC
- * before the reply. */
+/* Flushes the map for all, and gives its memory back: elsewhere, or with SYNC before the reply. */
+static enum strobe_status flush_alone(struct command_call *call, bool sync) {
+    struct strobe_garbage *garbage = NULL;
+    enum strobe_status status = strobe_flush(call->map, &garbage);
+    if (status == STROBE_OK && sync) {
+        strobe_garbage_free(garbage);
+    } else if (status == STROBE_OK) {
+        services_defer(call->services, free_garbage, garbage);
+    }
+    return status;
+}
+
+/* The same inside EXEC, which gives the memory back. */
+COMMAND_UNCHECKED static enum strobe_status flush_inside(struct command_call *call) {
+    struct strobe_garbage *garbage = exec_garbage(call->exec);
+    if (garbage == NULL) return STROBE_NO_MEMORY;
+    strobe_flush_inside(call->access, garbage);
+    return STROBE_OK;
+}
+
+/* FLUSHALL and FLUSHDB. */
 enum command_outcome cmd_flush(struct command_call *call) {
     bool sync = command_argc(call) == 2 && command_is(call, 1, "SYNC");
     if (command_argc(call) > 2 || (command_argc(call) == 2 && !sync && !command_is(call, 1, "ASYNC"))) {
         command_error_syntax(call);
         return COMMAND_DONE;
     }
-    struct strobe_garbage *garbage = NULL;
-    enum strobe_status status = strobe_flush(call->map, &garbage);
+    enum strobe_status status = call->access != NULL ? flush_inside(call) : flush_alone(call, sync);
     if (status != STROBE_OK) {
         command_error_status(call, status);
-        return COMMAND_DONE;
+    } else {
+        strobe_reply_ok(call->reply);
     }
-    if (garbage != NULL && !sync) services_defer(call->services, free_garbage, garbage);
-    if (garbage != NULL && sync) strobe_garbage_free(garbage);
-    strobe_reply_ok(call->reply);
     return COMMAND_DONE;
 }

@@ -14,6 +14,7 @@
 #include "protocol/limits.h"
 #include "protocol/number.h"
 #include "server/commands.h"
+#include "server/exec.h"
 #include "server/scans.h"
 #include "server/services.h"
 
@@ -83,7 +84,14 @@ enum command_outcome cmd_scan(struct command_call *call) {
     if (!read_scan_options(call, &query, &page)) return COMMAND_DONE;
     struct strobe_reply_aside aside;
     strobe_reply_aside_begin(reply, &aside);
-    enum strobe_status status = scans_page(services_scans(call->services), cursor, &query, &next);
+    enum strobe_status status = STROBE_OK;
+    struct strobe_snapshot *snapshot = NULL;
+    if (call->exec != NULL && cursor == 0) status = exec_snapshot(call->exec, &snapshot);
+    if (status == STROBE_OK && snapshot != NULL) {
+        status = scans_first_page(services_scans(call->services), snapshot, &query, &next);
+    } else if (status == STROBE_OK) {
+        status = scans_page(services_scans(call->services), cursor, &query, &next);
+    }
     strobe_reply_aside_end(reply, &aside);
     if (status != STROBE_OK) {
         strobe_reply_aside_drop(&aside);
@@ -181,13 +189,13 @@ enum command_outcome cmd_keys(struct command_call *call) {
     struct strobe_slice pattern = command_arg(call, 1);
     struct keys *keys = calloc(1, sizeof *keys + pattern.len);
     enum strobe_status status = STROBE_NO_MEMORY;
-    if (keys != NULL) status = strobe_snapshot_open(call->map, false, &keys->snapshot);
+    if (keys != NULL) status = command_snapshot(call, &keys->snapshot);
     if (status != STROBE_OK) {
         free(keys);
         command_error_status(call, status);
         return COMMAND_DONE;
     }
-    keys->job = (struct command_job){keys_slice, keys_release};
+    keys->job = (struct command_job){keys_slice, keys_release, sizeof *keys + pattern.len};
     keys->services = call->services;
     keys->pattern_len = pattern.len;
     if (pattern.len > 0) memcpy(keys->pattern, pattern.data, pattern.len);

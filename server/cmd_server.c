@@ -141,7 +141,7 @@ static void add_group(struct text *text, const char *group) {
 }
 
 enum command_outcome cmd_help(struct command_call *call) {
-    static const char *const groups[] = {"string", "generic", "connection", "server"};
+    static const char *const groups[] = {"string", "generic", "transactions", "connection", "server"};
     struct text text;
     text_init(&text);
     if (command_argc(call) == 1) {

@@ -23,12 +23,11 @@ enum command_outcome cmd_get(struct command_call *call) {
     if (!command_key(call, 1, &key)) {
         strobe_reply_null(call->reply);
     } else if (strobe_reply_prepare(call->reply)) {
-        struct strobe_access access;
-        strobe_enter(call->map, &key, &access);
-        const struct strobe_entry *entry = strobe_find(&access, &key);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        const struct strobe_entry *entry = strobe_find(access, &key);
         found = entry != NULL;
         command_value(call->reply, entry);
-        strobe_leave(&access);
+        command_leave(call, access);
     }
     command_looked(call, found, !found);
     return COMMAND_DONE;
@@ -40,14 +39,13 @@ enum command_outcome cmd_getver(struct command_call *call) {
     if (!command_key(call, 1, &key)) {
         strobe_reply_null(call->reply);
     } else if (strobe_reply_prepare(call->reply)) {
-        struct strobe_access access;
-        strobe_enter(call->map, &key, &access);
-        const struct strobe_entry *entry = strobe_find(&access, &key);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        const struct strobe_entry *entry = strobe_find(access, &key);
         found = entry != NULL;
         if (found) strobe_reply_array(call->reply, 2);
         command_value(call->reply, entry);
         if (found) strobe_reply_integer(call->reply, (int64_t)strobe_entry_version(entry));
-        strobe_leave(&access);
+        command_leave(call, access);
     }
     command_looked(call, found, !found);
     return COMMAND_DONE;
@@ -58,12 +56,11 @@ enum command_outcome cmd_strlen(struct command_call *call) {
     size_t len = 0;
     bool found = false;
     if (command_key(call, 1, &key)) {
-        struct strobe_access access;
-        strobe_enter(call->map, &key, &access);
-        const struct strobe_entry *entry = strobe_find(&access, &key);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        const struct strobe_entry *entry = strobe_find(access, &key);
         found = entry != NULL;
         if (found) (void)strobe_entry_value(entry, &len);
-        strobe_leave(&access);
+        command_leave(call, access);
     }
     command_looked(call, found, !found);
     strobe_reply_integer(call->reply, (int64_t)len);
@@ -92,9 +89,8 @@ enum command_outcome cmd_getrange(struct command_call *call) {
     if (!command_key(call, 1, &key)) {
         strobe_reply_bulk(call->reply, STROBE_SLICE(""));
     } else if (strobe_reply_prepare(call->reply)) {
-        struct strobe_access access;
-        strobe_enter(call->map, &key, &access);
-        entry = strobe_find(&access, &key);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        entry = strobe_find(access, &key);
         if (entry == NULL) {
             strobe_reply_bulk(call->reply, STROBE_SLICE(""));
         } else {
@@ -103,7 +99,7 @@ enum command_outcome cmd_getrange(struct command_call *call) {
             len = range_of(start, end, len, &at);
             command_value_part(call->reply, entry, at, len);
         }
-        strobe_leave(&access);
+        command_leave(call, access);
     }
     command_looked(call, entry != NULL, entry == NULL);
     return COMMAND_DONE;
@@ -131,16 +127,15 @@ enum command_outcome cmd_mget(struct command_call *call) {
     if (count == 0) {
         for (size_t i = 1; i < words; i++) strobe_reply_null(call->reply);
     } else if (strobe_reply_prepare(call->reply)) {
-        struct strobe_access access;
         size_t next = 0;
-        strobe_enter_many(call->map, keys, count, &access);
+        struct strobe_access own, *access = command_enter_many(call, keys, count, &own);
         for (size_t i = 1; i < words; i++) {
             bool valid = command_is_key(command_arg(call, i));
-            const struct strobe_entry *entry = valid ? strobe_find(&access, &keys[next++]) : NULL;
+            const struct strobe_entry *entry = valid ? strobe_find(access, &keys[next++]) : NULL;
             found += entry != NULL;
             command_value(call->reply, entry);
         }
-        strobe_leave(&access);
+        command_leave(call, access);
     }
     if (keys != few) free(keys);
     command_looked(call, found, words - 1 - found);
@@ -152,7 +147,7 @@ enum command_outcome cmd_mget(struct command_call *call) {
 bool when_read(struct command_call *call, struct when when, uint64_t *ms) {
     int64_t time;
     if (!command_integer(call, when.word, &time)) return false;
-    int64_t now = when.absolute ? 0 : (int64_t)strobe_map_tick(call->map);
+    int64_t now = when.absolute ? 0 : (int64_t)command_now(call);
     if (time <= 0 || (when.seconds && time > INT64_MAX / 1000)) {
         command_error_expire(call);
         return false;
@@ -234,28 +229,27 @@ struct set_result {
  * is then to be freed. */
 static bool set_inside(struct command_call *call, const struct strobe_key *key, const struct wishes *wishes,
                        struct strobe_entry **entry, uint64_t *kept, struct set_result *result) {
-    struct strobe_access access;
     bool looks = wishes->nx || wishes->xx || wishes->get || wishes->keep_ttl || wishes->if_version;
     *result = (struct set_result){.status = STROBE_OK};
-    strobe_enter(call->map, key, &access);
-    const struct strobe_entry *old = looks ? strobe_find(&access, key) : NULL;
+    struct strobe_access own, *access = command_enter(call, key, &own);
+    const struct strobe_entry *old = looks ? strobe_find(access, key) : NULL;
     uint64_t expiry = old == NULL ? 0 : strobe_entry_expiry(old);
     if (wishes->keep_ttl && expiry != *kept) {
         *kept = expiry;
-        strobe_leave(&access);
+        command_leave(call, access);
         return false;
     }
     result->found = old != NULL;
     if (wishes->get) command_value(call->reply, old);
     if (is_allowed(wishes, old)) {
-        result->status = strobe_put(&access, key, entry);
+        result->status = strobe_put(access, key, entry);
         result->written = result->status == STROBE_OK;
         if (result->written && wishes->return_version) {
-            const struct strobe_entry *now = strobe_find(&access, key);
+            const struct strobe_entry *now = strobe_find(access, key);
             result->version = now == NULL ? 0 : strobe_entry_version(now);
         }
     }
-    strobe_leave(&access);
+    command_leave(call, access);
     return true;
 }
 
@@ -270,17 +264,18 @@ static struct set_result set_value(struct command_call *call, size_t value_word,
     bool done = false;
     while (!done) {
         struct strobe_entry_spec spec = {.key = &key, .value = value.data, .len = value.len, .expiry = expiry};
+        spec.blob = command_blob(call, value_word);
         struct strobe_entry *entry = NULL;
         result.status =
             value.len > command_value_max(call) ? STROBE_TOO_BIG : strobe_entry_new(call->map, &spec, &entry);
         if (result.status != STROBE_OK) break;
         if (wishes->get && !strobe_reply_prepare(call->reply)) {
-            strobe_entry_free(call->map, entry);
+            command_free_entry(call, entry);
             result.status = STROBE_NO_MEMORY;
             break;
         }
         done = set_inside(call, &key, wishes, &entry, &expiry, &result);
-        strobe_entry_free(call->map, entry);
+        command_free_entry(call, entry);
     }
     if (result.status != STROBE_OK) {
         strobe_reply_rewind(call->reply, mark);
@@ -348,7 +343,7 @@ static enum strobe_status make_pairs(struct command_call *call, size_t count, st
     for (size_t i = 0; i < count; i++) {
         struct strobe_slice value = command_arg(call, 2 * i + 2);
         struct strobe_entry_spec spec = {.key = &keys[i], .value = value.data, .len = value.len};
-        if (value.len > command_value_max(call)) return STROBE_TOO_BIG;
+        spec.blob = command_blob(call, 2 * i + 2);
         if (value.len > command_value_max(call)) return STROBE_TOO_BIG;
         enum strobe_status status = strobe_entry_new(call->map, &spec, &entries[i]);
         if (status != STROBE_OK) return status;
@@ -359,13 +354,12 @@ static enum strobe_status make_pairs(struct command_call *call, size_t count, st
 /* Puts all pairs at one instant, with IF_NONE only if none of the keys exists. *WRITTEN tells. */
 static enum strobe_status put_pairs(struct command_call *call, size_t count, const struct strobe_key *keys,
                                     struct strobe_entry **entries, bool if_none, bool *written) {
-    struct strobe_access access;
     enum strobe_status status = STROBE_OK;
     bool none = true;
-    strobe_enter_many(call->map, keys, count, &access);
-    for (size_t i = 0; if_none && none && i < count; i++) none = strobe_find(&access, &keys[i]) == NULL;
-    if (none) status = strobe_put_many(&access, keys, entries, count);
-    strobe_leave(&access);
+    struct strobe_access own, *access = command_enter_many(call, keys, count, &own);
+    for (size_t i = 0; if_none && none && i < count; i++) none = strobe_find(access, &keys[i]) == NULL;
+    if (none) status = strobe_put_many(access, keys, entries, count);
+    command_leave(call, access);
     *written = none && status == STROBE_OK;
     return status;
 }
@@ -390,7 +384,7 @@ static enum strobe_status set_many(struct command_call *call, bool if_none, bool
     }
     status = make_pairs(call, count, keys, entries);
     if (status == STROBE_OK) status = put_pairs(call, count, keys, entries, if_none, written);
-    for (size_t i = 0; i < count; i++) strobe_entry_free(call->map, entries[i]);
+    for (size_t i = 0; i < count; i++) command_free_entry(call, entries[i]);
     if (status != STROBE_OK) command_error_status(call, status);
 out:
     if (entries != few_entries) free(entries);
@@ -420,15 +414,14 @@ enum command_outcome cmd_getdel(struct command_call *call) {
         strobe_reply_null(call->reply);
     } else if (strobe_reply_prepare(call->reply)) {
         struct strobe_reply_mark mark = strobe_reply_mark(call->reply);
-        struct strobe_access access;
         enum strobe_status status = STROBE_OK;
-        strobe_enter(call->map, &key, &access);
-        const struct strobe_entry *entry = strobe_find(&access, &key);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        const struct strobe_entry *entry = strobe_find(access, &key);
         found = entry != NULL;
         command_value(call->reply, entry);
-        if (found) status = strobe_erase(&access, &key, &old);
-        strobe_leave(&access);
-        strobe_entry_free(call->map, old);
+        if (found) status = strobe_erase(access, &key, &old);
+        command_leave(call, access);
+        command_free_entry(call, old);
         if (status != STROBE_OK) {
             strobe_reply_rewind(call->reply, mark);
             command_error_status(call, status);
@@ -448,12 +441,11 @@ enum command_outcome cmd_delifver(struct command_call *call) {
     enum strobe_status status = STROBE_MISSING;
     if (command_key(call, 1, &key)) {
         struct strobe_entry *old = NULL;
-        struct strobe_access access;
-        strobe_enter(call->map, &key, &access);
-        const struct strobe_entry *entry = strobe_find(&access, &key);
-        if (entry != NULL && strobe_entry_version(entry) == version) status = strobe_erase(&access, &key, &old);
-        strobe_leave(&access);
-        strobe_entry_free(call->map, old);
+        struct strobe_access own, *access = command_enter(call, &key, &own);
+        const struct strobe_entry *entry = strobe_find(access, &key);
+        if (entry != NULL && strobe_entry_version(entry) == version) status = strobe_erase(access, &key, &old);
+        command_leave(call, access);
+        command_free_entry(call, old);
     }
     if (status == STROBE_NO_MEMORY) {
         command_error_status(call, status);
@@ -561,7 +553,7 @@ static enum strobe_status make_added_float(void *context, const struct seen *see
 static bool change_word(struct change *change, change_make *make) {
     struct command_call *call = change->call;
     if (!command_new_key(call, 1, &change->key)) return false;
-    enum strobe_status status = change_entry(call->map, &change->key, make, change);
+    enum strobe_status status = change_entry(call, &change->key, make, change);
     if (status != STROBE_OK) {
         command_error_status(call, status);
     } else if (change->complaint != NULL) {
@@ -687,7 +679,7 @@ enum command_outcome cmd_getex(struct command_call *call) {
         return COMMAND_DONE;
     }
     change.mark = strobe_reply_mark(call->reply);
-    enum strobe_status status = change_entry(call->map, &change.key, make_expiring, &change);
+    enum strobe_status status = change_entry(call, &change.key, make_expiring, &change);
     if (status != STROBE_OK) {
         strobe_reply_rewind(call->reply, change.mark);
         command_error_status(call, status);

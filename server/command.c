@@ -14,8 +14,10 @@
 #include "protocol/number.h"
 #include "server/commands.h"
 #include "server/config.h"
+#include "server/exec.h"
 #include "server/metrics.h"
 #include "server/services.h"
+#include "server/session.h"
 
 static_assert(STROBE_COPY_MAX == STROBE_BLOB_MIN, "a value that is not copied has a blob to hold");
 
@@ -31,6 +33,7 @@ enum {
 #define FLAGS4(a, b, c, d)       FLAGS3(a, b, c) | COMMAND_##d
 #define FLAGS5(a, b, c, d, e)    FLAGS4(a, b, c, d) | COMMAND_##e
 #define FLAGS6(a, b, c, d, e, f) FLAGS5(a, b, c, d, e) | COMMAND_##f
+#define FLAGS7(a, b, c, d, e, f, g) FLAGS6(a, b, c, d, e, f) | COMMAND_##g
 
 #define COMMAND(name, run, arity, flags, first, last, step, key_flags, group, since, complexity, summary, syntax) \
     {name, sizeof(name) - 1, run,   arity, flags,      first,   last,                                             \
@@ -143,13 +146,28 @@ static bool arity_fits(const struct command *command, size_t argc) {
     return command->arity >= 0 ? argc == (size_t)command->arity : argc >= (size_t)-command->arity;
 }
 
-static enum command_outcome run(struct command_call *call) {
-    if (call->command == NULL) {
+/* Does its row take CALL as it is? An error is written when not. */
+static bool is_valid(struct command_call *call) {
+    const struct command *command = call->command;
+    if (command == NULL) {
         error_unknown(call);
+    } else if (!arity_fits(command, command_argc(call))) {
+        command_error_arity(call);
+    } else if ((command->flags & COMMAND_CONTAINER) && command_argc(call) >= 2) {
+        command_error_subcommand(call);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static enum command_outcome run(struct command_call *call) {
+    if (!is_valid(call)) {
+        if (call->session != NULL) session_spoil(call->session);
         return COMMAND_DONE;
     }
-    if (!arity_fits(call->command, command_argc(call))) {
-        command_error_arity(call);
+    if (call->session != NULL && session_waits(call->session) && !(call->command->flags & COMMAND_AT_ONCE)) {
+        commands_wait(call);
         return COMMAND_DONE;
     }
     return call->command->run(call);
@@ -188,6 +206,26 @@ bool command_new_key(struct command_call *call, size_t i, struct strobe_key *key
     return false;
 }
 
+void command_free_entry(const struct command_call *call, struct strobe_entry *entry) {
+    if (call->access != NULL) {
+        exec_bury(call->exec, entry);
+    } else {
+        strobe_entry_free(call->map, entry);
+    }
+}
+
+struct strobe_blob *command_blob(const struct command_call *call, size_t i) {
+    return call->exec != NULL ? exec_blob(call->exec, i) : NULL;
+}
+
+uint64_t command_now(const struct command_call *call) {
+    return call->access != NULL ? strobe_access_now(call->access) : strobe_map_tick(call->map);
+}
+
+enum strobe_status command_snapshot(const struct command_call *call, struct strobe_snapshot **snapshot) {
+    return call->exec != NULL ? exec_snapshot(call->exec, snapshot) : strobe_snapshot_open(call->map, false, snapshot);
+}
+
 void command_error_syntax(struct command_call *call) {
     strobe_reply_error(call->reply, "ERR", "syntax error");
 }
@@ -197,6 +235,10 @@ void command_error_integer(struct command_call *call) {
 }
 
 void command_error_arity(struct command_call *call) {
+    if (call->command->run == cmd_exec) {
+        commands_abort(call, "wrong number of arguments for 'exec' command");
+        return;
+    }
     strobe_reply_errorf(call->reply, "ERR", "wrong number of arguments for '%s' command", call->command->name);
 }
 

@@ -19,6 +19,7 @@
 
 struct command_job;
 struct command_table;
+struct exec;
 struct metrics_slot;
 struct services;
 struct session;
@@ -34,7 +35,9 @@ struct session;
     X(STALE, "stale")        \
     X(FAST, "fast")          \
     X(NO_AUTH, "no_auth")    \
-    X(ALLOW_BUSY, "allow_busy")
+    X(ALLOW_BUSY, "allow_busy") \
+    X(SKIP_SLOWLOG, "skip_slowlog") \
+    X(NO_MULTI, "no_multi")
 
 enum command_flag_bit {
 #define COMMAND_FLAG_BIT(name, text) COMMAND_BIT_##name,
@@ -52,7 +55,11 @@ enum command_flag {
     COMMAND_CAT_KEYSPACE = 2 << COMMAND_BITS, /* categories that the flags and the group do not imply */
     COMMAND_CAT_DANGEROUS = 4 << COMMAND_BITS,
     COMMAND_CAT_CONNECTION = 8 << COMMAND_BITS,
-    COMMAND_LONG = 16 << COMMAND_BITS /* a short request for much work: others have their turn after it */
+    COMMAND_LONG = 16 << COMMAND_BITS, /* a short request for much work: others have their turn after it */
+    COMMAND_AT_ONCE = 32 << COMMAND_BITS,  /* runs also between MULTI and EXEC */
+    COMMAND_AFTER = 64 << COMMAND_BITS,    /* EXEC runs it when its locks are left */
+    COMMAND_SNAPSHOT = 128 << COMMAND_BITS, /* the same, and it reads a snapshot */
+    COMMAND_WHOLE = 256 << COMMAND_BITS    /* EXEC locks the whole map for it */
 };
 
 /* What the door does after a call. */
@@ -71,6 +78,8 @@ struct command_call {
     struct session *session; /* NULL where there is no connection of the text door */
     struct services *services;
     struct metrics_slot *metrics;  /* of the calling worker */
+    struct strobe_access *access;  /* EXEC's, which holds the keys of all its commands; NULL: the call opens its own */
+    struct exec *exec;             /* the EXEC that runs this call; NULL: it runs by itself */
     const struct command *command; /* prepare's: the row, NULL when there is no such command */
     struct strobe_key key;         /* prepare's: the first key, hashed; DATA is NULL when the call has no valid one */
     struct command_job *job;       /* execute's, with COMMAND_LATER: owned by the door from then on */
@@ -136,6 +145,7 @@ enum command_slice {
 struct command_job {
     enum command_slice (*slice)(struct command_job *job, struct strobe_reply *reply);
     void (*release)(struct command_job *job);
+    size_t memory; /* bytes that it holds, for max-buffers */
 };
 
 /* ---- for handlers ----------------------------------------------------------------------------------- */
@@ -158,6 +168,50 @@ bool command_key(const struct command_call *call, size_t i, struct strobe_key *k
 
 /* The same, and an error is written when it answers false: for commands that would create the key. */
 bool command_new_key(struct command_call *call, size_t i, struct strobe_key *key);
+
+/* ---- the map, for a command by itself and for one that EXEC runs ----
+ * A handler is written once: it asks here, and gets an access of its own or EXEC's, which leave keeps. */
+#if defined(__clang__)
+#define COMMAND_UNCHECKED __attribute__((no_thread_safety_analysis))
+#else
+#define COMMAND_UNCHECKED
+#endif
+
+/* An access to KEY, at OWN or EXEC's. */
+STROBE_ENTERS COMMAND_UNCHECKED static inline struct strobe_access *
+command_enter(const struct command_call *call, const struct strobe_key *key, struct strobe_access *own) {
+    if (call->access != NULL) return call->access;
+    strobe_enter(call->map, key, own);
+    return own;
+}
+
+/* The same to COUNT keys. */
+STROBE_ENTERS COMMAND_UNCHECKED static inline struct strobe_access *
+command_enter_many(const struct command_call *call, const struct strobe_key *keys, size_t count,
+                   struct strobe_access *own) {
+    if (call->access != NULL) return call->access;
+    strobe_enter_many(call->map, keys, count, own);
+    return own;
+}
+
+STROBE_LEAVES COMMAND_UNCHECKED static inline void command_leave(const struct command_call *call,
+                                                                 struct strobe_access *access) {
+    if (call->access == NULL) strobe_leave(access);
+}
+
+/* Frees ENTRY (or NULL), which a put or an erase left, or which was never put: after command_leave, and in EXEC when
+ * the locks are left. */
+void command_free_entry(const struct command_call *call, struct strobe_entry *entry);
+
+/* The blob that holds word I of a large value already, borrowed until the handler returns; NULL: none does. */
+struct strobe_blob *command_blob(const struct command_call *call, size_t i);
+
+/* The time that relative expiry times count from, in milliseconds since 1970: EXEC has one for all its commands. */
+uint64_t command_now(const struct command_call *call);
+
+/* A snapshot for a row with COMMAND_SNAPSHOT: of now, or what EXEC opened. Owned by the caller. Results as
+ * strobe_snapshot_open. */
+enum strobe_status command_snapshot(const struct command_call *call, struct strobe_snapshot **snapshot);
 
 /* Errors in Redis's words. */
 void command_error_syntax(struct command_call *call);

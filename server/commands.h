@@ -10,6 +10,12 @@
 #include "server/commands.def"
 #undef COMMAND
 
+/* Between MULTI and EXEC: keeps a call until EXEC, or refuses it. */
+void commands_wait(struct command_call *call);
+
+/* An EXEC that cannot be one, because WHY: the transaction is discarded. */
+void commands_abort(struct command_call *call, const char *why);
+
 /* A time at which something shall expire, as words of a request say it. */
 struct when {
     size_t word;   /* which word has the number; 0: none said */

@@ -148,10 +148,6 @@ bool conn_stopping(const struct conn *conn) {
     return worker_stopping(conn->worker);
 }
 
-void *conn_state(struct conn *conn) {
-    return conn->state_bytes;
-}
-
 struct worker *conn_worker(const struct conn *conn) {
     return conn->worker;
 }
@@ -162,10 +158,6 @@ struct client *conn_client(struct conn *conn) {
 
 uint64_t conn_id(const struct conn *conn) {
     return conn->client.id;
-}
-
-bool conn_from_unix_socket(const struct conn *conn) {
-    return conn->is_unix;
 }
 
 bool conn_refused(const struct conn *conn) {

@@ -125,11 +125,9 @@ void conn_stall_timeout(struct conn *conn, uint64_t timeout_ms);
 /* Does the server stop? Then this request is among the last (HTTP says Connection: close). */
 bool conn_stopping(const struct conn *conn);
 
-void *conn_state(struct conn *conn);
 struct worker *conn_worker(const struct conn *conn);
 struct client *conn_client(struct conn *conn); /* its line in CLIENT LIST */
 uint64_t conn_id(const struct conn *conn);     /* unique for the life of the process, from 1 */
-bool conn_from_unix_socket(const struct conn *conn);
 
 /* ---- work in slices ------------------------------------------------------------------------- */
 

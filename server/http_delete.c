@@ -38,8 +38,6 @@ struct deletion {
     unsigned failures;
 };
 
-static const struct strobe_http_refusal fine = {0, NULL};
-
 /* ---- the query -------------------------------------------------------------------------------------------- */
 
 /* Reads the query; the prefix is decoded into deletion->memory. */
@@ -49,26 +47,27 @@ static struct strobe_http_refusal read_query(struct deletion *deletion, struct s
 
     if (query.len != 0) {
         deletion->memory = malloc(query.len);
-        if (deletion->memory == NULL) return http_refusal(503, "out of memory; try again");
+        if (deletion->memory == NULL) return http_no_memory;
     }
     while (strobe_http_next_parameter(&query, &name, &value)) {
         size_t len = 0;
 
         if (strobe_slice_equal(name, STROBE_SLICE("all"))) {
-            all = true;
+            all = strobe_http_is_yes(value);
         } else if (!strobe_slice_equal(name, STROBE_SLICE("prefix"))) {
-            return http_refusal(400, "the query has a parameter that is not known here: a removal takes prefix or all");
+            return http_refusal(400,
+                                "The query has a parameter that is not known here: a removal takes prefix or all.");
         } else if (strobe_http_decode(value, STROBE_HTTP_PLUS_IS_SPACE, deletion->memory, value.len, &len) !=
                    STROBE_HTTP_DECODED) {
-            return http_refusal(400, "the prefix has a '%' that no two hex digits follow; a '%' itself is written %25");
+            return http_bad_escape;
         } else {
             deletion->prefix = strobe_slice_make(deletion->memory, len);
         }
     }
     if (deletion->prefix.len == 0 && !all) {
-        return http_refusal(400, "this would remove every key: say ?prefix=P for those of a prefix, or ?all");
+        return http_refusal(400, "This would remove every key: say ?prefix=P for those of a prefix, or ?all.");
     }
-    return fine;
+    return http_fine;
 }
 
 /* ---- the job ---------------------------------------------------------------------------------------------- */
@@ -139,31 +138,27 @@ static enum conn_step delete_step(struct conn *conn, void *context) {
         strobe_snapshot_read(deletion->snapshot, &deletion->position, NULL, STEP_PLACES, erase, deletion);
 
     strobe_snapshot_forget(deletion->snapshot, &deletion->position);
-    if (deletion->position.end && status == STROBE_OK) return finish(conn, deletion, fine);
+    if (deletion->position.end && status == STROBE_OK) return finish(conn, deletion, http_fine);
     if (memcmp(&before, &deletion->position, sizeof before) != 0) {
         deletion->failures = 0;
     } else if (++deletion->failures == FAILURES_MAX) {
-        return finish(conn, deletion, http_refusal(507, "out of memory; some keys of the prefix are left, ask again"));
+        return finish(conn, deletion, http_refusal(507, "Out of memory; some keys of the prefix are left, ask again."));
     }
     return CONN_STEP_AGAIN;
-}
-
-static void close_snapshot(void *argument) {
-    strobe_snapshot_close(argument);
 }
 
 static void delete_drop(struct conn *conn, void *context) {
     struct deletion *deletion = context;
 
     (void)conn;
-    if (deletion->snapshot != NULL) services_defer(deletion->services, close_snapshot, deletion->snapshot);
+    if (deletion->snapshot != NULL) services_close_snapshot(deletion->services, deletion->snapshot);
     free(deletion->memory);
     free(deletion);
 }
 
 void http_delete_prefix(struct http_call *call) {
     struct deletion *deletion = calloc(1, sizeof *deletion);
-    struct strobe_http_refusal refused = http_refusal(503, "out of memory; try again");
+    struct strobe_http_refusal refused = http_no_memory;
 
     if (deletion == NULL) {
         http_routes_refuse(call, refused);
@@ -174,11 +169,7 @@ void http_delete_prefix(struct http_call *call) {
     if (refused.status == 0) {
         enum strobe_status status = strobe_snapshot_open(call->map, true, &deletion->snapshot);
 
-        if (status == STROBE_TOO_MANY) {
-            refused = http_refusal(503, "too many scans are open; finish some, or try again in some seconds");
-        } else if (status != STROBE_OK) {
-            refused = http_refusal(503, "out of memory; try again");
-        }
+        if (status != STROBE_OK) refused = http_no_snapshot(status);
     }
     if (refused.status != 0) {
         deletion->snapshot = NULL;

@@ -17,7 +17,6 @@
 #include "protocol/http_writer.h"
 #include "server/http_policy.h"
 #include "server/http_routes.h"
-#include "server/services.h"
 #include "server/upload.h"
 #include "server/worker.h"
 
@@ -110,7 +109,7 @@ static struct strobe_http_refusal judge_head(struct http_call *call, struct http
         return http_policy_refusal(verdict);
     }
     call->route = http_routes_find(call->request, &call->rest);
-    return in_hand ? http_refusal(0, NULL) : http_routes_judge(call);
+    return in_hand ? http_fine : http_routes_judge(call);
 }
 
 static bool take_piece(void *context, struct strobe_slice piece) {
@@ -172,7 +171,7 @@ static enum conn_answer give_up_bad(struct conn *conn, struct http_conn *http, c
 
     metrics_count(worker_metrics(conn_worker(conn)), METRICS_PROTOCOL_ERRORS, 1);
     if (refused.status == 400 && (first == '*' || first == '$')) {
-        refused.detail = "this port speaks HTTP; Redis's protocol is spoken on the text port, see the option port";
+        refused.detail = "This port speaks HTTP; Redis's protocol is spoken on the text port, see the option port.";
     }
     return give_up(conn, http, refused);
 }
@@ -212,7 +211,7 @@ static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct
 static enum conn_answer take_request(struct conn *conn, struct http_conn *http, struct strobe_slice input,
                                      size_t *used) {
     char first = input.data[*used];
-    struct strobe_http_refusal refused = {0, NULL};
+    struct strobe_http_refusal refused = http_fine;
 
     for (;;) {
         size_t taken = 0;
@@ -251,12 +250,12 @@ static enum conn_answer http_input(struct conn *conn, void *state, struct strobe
 
 static void http_refuse(struct conn *conn, void *state, enum conn_reason reason) {
     struct strobe_http_refusal refused = http_refusal(
-        408, "the rest of the request did not come in time; send it again, or raise the option request-timeout");
+        408, "The rest of the request did not come in time; send it again, or raise the option request-timeout.");
     struct http_conn *http = state;
     struct http_call call;
 
     if (reason == CONN_REASON_MAX_CLIENTS) {
-        refused = http_refusal(503, "too many connections are open; try again, or raise the option max-clients");
+        refused = http_refusal(503, "Too many connections are open; try again, or raise the option max-clients.");
     }
     call_begin(&call, conn, http);
     http_routes_refuse(&call, refused);

@@ -20,6 +20,7 @@
 #include "protocol/buf.h"
 #include "protocol/http_target.h"
 #include "protocol/number.h"
+#include "server/change.h"
 #include "server/metrics.h"
 
 /* What keeps a stored page from acting as one of ours: no guessing of its type, no script, no stale copy. */
@@ -38,8 +39,6 @@ struct kv_key {
     char room[KEY_ROOM];
 };
 
-static const struct strobe_http_refusal fine = {0, NULL};
-
 /* Makes *KEY of the request's path; ended with key_close whatever the result. */
 static struct strobe_http_refusal key_open(struct kv_key *key, const struct http_call *call) {
     struct strobe_slice text = call->rest;
@@ -49,79 +48,29 @@ static struct strobe_http_refusal key_open(struct kv_key *key, const struct http
     key->owned = NULL;
     if (strobe_http_is_plain(text, STROBE_HTTP_PLUS_IS_PLUS)) {
         if (text.len > STROBE_KEY_MAX) {
-            return http_refusal(414, "a key has at most 65535 bytes");
+            return http_refusal(414, "A key has at most 65535 bytes.");
         }
         key->key = strobe_key(call->map, text.data, text.len);
-        return fine;
+        return http_fine;
     }
     if (text.len > sizeof key->room) {
         bytes = key->owned = malloc(text.len);
         if (bytes == NULL) {
-            return http_refusal(503, "out of memory; try again");
+            return http_no_memory;
         }
     }
     if (strobe_http_decode(text, STROBE_HTTP_PLUS_IS_PLUS, bytes, text.len, &len) != STROBE_HTTP_DECODED) {
-        return http_refusal(400, "the key has a '%' that no two hex digits follow; a '%' itself is written %25");
+        return http_bad_escape;
     }
     if (len > STROBE_KEY_MAX) {
-        return http_refusal(414, "a key has at most 65535 bytes");
+        return http_refusal(414, "A key has at most 65535 bytes.");
     }
     key->key = strobe_key(call->map, bytes, len);
-    return fine;
+    return http_fine;
 }
 
 static void key_close(struct kv_key *key) {
     free(key->owned);
-}
-
-/* ---- looking ---------------------------------------------------------------------------------------- */
-
-/* What was seen of an entry, to be used when its lock is no longer held. */
-struct kv_seen {
-    bool exists;
-    uint64_t version; /* 0 when there is none: no entry has that one */
-    uint64_t expiry;
-    uint64_t now;
-    size_t len;
-    struct strobe_blob *blob; /* a share of a large value, owned; only if the bytes were asked for */
-    size_t type_len;
-    char type[STROBE_TYPE_MAX];
-};
-
-/* Looks KEY up. With BYTES (room for STROBE_BLOB_MIN) takes the value along: a copy, or a share in seen->blob. */
-static void look(struct strobe_map *map, const struct strobe_key *key, struct kv_seen *seen, char *bytes) {
-    struct strobe_access access;
-    const struct strobe_entry *entry;
-
-    seen->exists = false;
-    seen->version = seen->expiry = 0;
-    seen->blob = NULL;
-    strobe_enter(map, key, &access);
-    entry = strobe_find(&access, key);
-    if (entry != NULL) {
-        const char *value = strobe_entry_value(entry, &seen->len);
-        const char *type = strobe_entry_type(entry, &seen->type_len);
-
-        seen->exists = true;
-        seen->version = strobe_entry_version(entry);
-        seen->expiry = strobe_entry_expiry(entry);
-        seen->now = strobe_access_now(&access);
-        if (type != NULL) {
-            memcpy(seen->type, type, seen->type_len);
-        } else {
-            seen->type_len = 0;
-        }
-        if (bytes != NULL) {
-            struct strobe_blob *blob = strobe_entry_blob(entry);
-
-            if (blob != NULL) {
-                seen->blob = strobe_blob_share(blob);
-            } else {
-                memcpy(bytes, value, seen->len);
-            }
-        }
-    }
-    strobe_leave(&access);
 }
 
 /* ---- conditions --------------------------------------------------------------------------------------- */
@@ -134,18 +83,18 @@ static bool has_conditions(const struct strobe_http_request *request) {
 }
 
 /* RFC 9110 section 13.2.2: If-Match first, then If-None-Match. */
-static enum condition check_conditions(const struct strobe_http_request *request, const struct kv_seen *seen) {
+static enum condition check_conditions(const struct strobe_http_request *request, const struct seen *seen) {
     bool is_read = request->method == STROBE_METHOD_GET || request->method == STROBE_METHOD_HEAD;
     enum strobe_http_etag_match match;
 
     if (strobe_http_request_field(request, STROBE_HTTP_FIELD_IF_MATCH).data != NULL) {
-        match = strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_MATCH, seen->version, seen->exists, true);
+        match = strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_MATCH, seen->version, seen_exists(seen), true);
         if (match != STROBE_HTTP_ETAG_MATCH) {
             return match == STROBE_HTTP_ETAG_INVALID ? CONDITION_BAD : CONDITION_FAILED;
         }
     }
     match =
-        strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_NONE_MATCH, seen->version, seen->exists, false);
+        strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_NONE_MATCH, seen->version, seen_exists(seen), false);
     if (match == STROBE_HTTP_ETAG_NO_MATCH) {
         return CONDITION_HOLDS;
     }
@@ -168,19 +117,19 @@ static struct strobe_slice etag_line(char text[ETAG_LINE_MAX], uint64_t version)
 }
 
 /* The answer to a condition that does not hold. */
-static void answer_condition(struct http_call *call, enum condition condition, const struct kv_seen *seen) {
+static void answer_condition(struct http_call *call, enum condition condition, const struct seen *seen) {
     char text[ETAG_LINE_MAX];
-    struct strobe_slice etag = seen->exists ? etag_line(text, seen->version) : STROBE_SLICE("");
+    struct strobe_slice etag = seen_exists(seen) ? etag_line(text, seen->version) : STROBE_SLICE("");
 
     if (condition == CONDITION_BAD) {
         http_routes_refuse(
             call,
-            http_refusal(400, "If-Match and If-None-Match hold * or ETags in double quotes, with commas between"));
+            http_refusal(400, "If-Match and If-None-Match hold * or ETags in double quotes, with commas between."));
     } else if (condition == CONDITION_FAILED) {
         http_routes_refuse_with(
             call,
             http_refusal(412,
-                         "the entry is not in the state that was asked for; its ETag, if it exists, is the one above"),
+                         "The entry is not in the state that was asked for; its ETag, if it exists, is the one above."),
             etag);
     } else {
         strobe_http_reply_begin(&call->reply, 304);
@@ -191,12 +140,12 @@ static void answer_condition(struct http_call *call, enum condition condition, c
 }
 
 static void answer_missing(struct http_call *call) {
-    http_routes_refuse(call, http_refusal(404, "there is no such key"));
+    http_routes_refuse(call, http_refusal(404, "There is no such key."));
 }
 
 static void answer_status(struct http_call *call, enum strobe_status status) {
-    http_routes_refuse(call, status == STROBE_TOO_BIG ? http_refusal(413, "the value is larger than a value may be")
-                                                      : http_refusal(507, "out of memory; nothing was changed"));
+    http_routes_refuse(call, status == STROBE_TOO_BIG ? http_refusal(413, "The value is larger than a value may be.")
+                                                      : http_refusal(507, "Out of memory; nothing was changed."));
 }
 
 /* ---- GET and HEAD -------------------------------------------------------------------------------------- */
@@ -205,7 +154,7 @@ static void release_blob(void *owner) {
     strobe_blob_release(owner);
 }
 
-static void answer_value(struct http_call *call, struct kv_seen *seen, const char *bytes) {
+static void answer_value(struct http_call *call, struct seen *seen) {
     struct strobe_http_reply *reply = &call->reply;
 
     strobe_http_reply_begin(reply, 200);
@@ -224,19 +173,15 @@ static void answer_value(struct http_call *call, struct kv_seen *seen, const cha
         return;
     }
     if (seen->blob != NULL) {
-        size_t len;
-        const char *value = strobe_blob_bytes(seen->blob, &len);
-
-        strobe_out_borrow(reply->out, strobe_slice_make(value, len), release_blob, seen->blob);
+        strobe_out_borrow(reply->out, strobe_slice_make(seen->value, seen->len), release_blob, seen->blob);
         seen->blob = NULL;
     } else {
-        strobe_http_reply_body(reply, strobe_slice_make(bytes, seen->len));
+        strobe_http_reply_body(reply, strobe_slice_make(seen->value, seen->len));
     }
 }
 
 void http_kv_get(struct http_call *call) {
-    char bytes[STROBE_BLOB_MIN];
-    struct kv_seen seen;
+    struct seen seen;
     struct kv_key key;
     enum condition condition = CONDITION_HOLDS;
     struct strobe_http_refusal refused = key_open(&key, call);
@@ -246,10 +191,14 @@ void http_kv_get(struct http_call *call) {
         key_close(&key);
         return;
     }
-    look(call->map, &key.key, &seen, call->request->method == STROBE_METHOD_HEAD ? NULL : bytes);
+    if (call->request->method == STROBE_METHOD_HEAD) {
+        seen_glance(call->map, &key.key, &seen);
+    } else {
+        seen_look(call->map, &key.key, &seen);
+    }
     key_close(&key);
-    metrics_count(call->metrics, seen.exists ? METRICS_HITS : METRICS_MISSES, 1);
-    if (!seen.exists) {
+    metrics_count(call->metrics, seen_exists(&seen) ? METRICS_HITS : METRICS_MISSES, 1);
+    if (!seen_exists(&seen)) {
         answer_missing(call);
         return;
     }
@@ -257,13 +206,11 @@ void http_kv_get(struct http_call *call) {
         condition = check_conditions(call->request, &seen);
     }
     if (condition == CONDITION_HOLDS) {
-        answer_value(call, &seen, bytes);
+        answer_value(call, &seen);
     } else {
         answer_condition(call, condition, &seen);
     }
-    if (seen.blob != NULL) {
-        strobe_blob_release(seen.blob);
-    }
+    seen_fini(&seen);
 }
 
 /* ---- PUT and POST -------------------------------------------------------------------------------------- */
@@ -280,14 +227,14 @@ static struct strobe_http_refusal plan_ttl(struct kv_plan *plan, const struct ht
     int64_t ttl;
 
     if (!strobe_http_parse_ttl(text, &ttl) || ttl == 0) {
-        return http_refusal(400, "a ttl is a whole number of seconds above 0, or has its unit behind it: ?ttl=30, 30s, "
-                                 "500ms, 5m, 2h, 1d");
+        return http_refusal(400, "A ttl is a whole number of seconds above 0, or has its unit behind it: ?ttl=30, 30s, "
+                                 "500ms, 5m, 2h, 1d.");
     }
     if ((uint64_t)ttl > (uint64_t)INT64_MAX - strobe_map_tick(call->map)) {
-        return http_refusal(400, "the ttl is too long");
+        return http_refusal(400, "The ttl is too long.");
     }
     plan->ttl = (uint64_t)ttl;
-    return fine;
+    return http_fine;
 }
 
 static struct strobe_http_refusal plan_query(struct kv_plan *plan, const struct http_call *call) {
@@ -302,14 +249,14 @@ static struct strobe_http_refusal plan_query(struct kv_plan *plan, const struct 
                 return refused;
             }
         } else if (strobe_slice_equal(name, STROBE_SLICE("keepttl"))) {
-            plan->keep_ttl = value.data == NULL || !strobe_slice_equal(value, STROBE_SLICE("0"));
+            plan->keep_ttl = strobe_http_is_yes(value);
         } else {
             return http_refusal(400,
-                                "the query has a parameter that is not known here, or twice: a write takes ttl and "
-                                "keepttl; a '?' that belongs to the key is written %3F");
+                                "The query has a parameter that is not known here, or twice: a write takes ttl and "
+                                "keepttl; a '?' that belongs to the key is written %3F.");
         }
     }
-    return fine;
+    return http_fine;
 }
 
 /* A form's type is what curl -d says of anything, so it says nothing; what would be stored otherwise than it was meant
@@ -322,29 +269,29 @@ static struct strobe_http_refusal plan_type(struct kv_plan *plan, const struct s
 
     if (coding.len != 0 && !strobe_http_text_is(coding, "identity")) {
         return http_refusal(415,
-                            "values are stored without a Content-Encoding; send the bytes as they shall be read, and "
-                            "leave that header out");
+                            "Values are stored without a Content-Encoding; send the bytes as they shall be read, and "
+                            "leave that header out.");
     }
     if (strobe_http_request_next_value(request, STROBE_SLICE("content-range"), &at, &part)) {
-        return http_refusal(400, "a value is written whole; leave Content-Range out");
+        return http_refusal(400, "A value is written whole; leave Content-Range out.");
     }
     if (type.len == 0 || strobe_http_media_type_is(type, "application/x-www-form-urlencoded")) {
-        return fine;
+        return http_fine;
     }
     if (strobe_http_media_type_is(type, "multipart/form-data")) {
-        return http_refusal(415, "a form with files is not unpacked here; send the bytes themselves as the body: "
-                                 "curl -T FILE, or curl --data-binary @FILE, in place of curl -F");
+        return http_refusal(415, "A form with files is not unpacked here; send the bytes themselves as the body: "
+                                 "curl -T FILE, or curl --data-binary @FILE, in place of curl -F.");
     }
     if (type.len > STROBE_TYPE_MAX) {
-        return http_refusal(400, "a Content-Type has at most 255 bytes");
+        return http_refusal(400, "A Content-Type has at most 255 bytes.");
     }
     plan->type = type;
-    return fine;
+    return http_fine;
 }
 
 static struct strobe_http_refusal plan_put(struct kv_plan *plan, const struct http_call *call) {
     struct strobe_slice ttl = strobe_http_request_field(call->request, STROBE_HTTP_FIELD_TTL);
-    struct strobe_http_refusal refused = fine;
+    struct strobe_http_refusal refused = http_fine;
 
     *plan = (struct kv_plan){.ttl = 0};
     if (call->request->has_query) {
@@ -354,7 +301,7 @@ static struct strobe_http_refusal plan_put(struct kv_plan *plan, const struct ht
         refused = plan_ttl(plan, call, ttl);
     }
     if (refused.status == 0 && plan->keep_ttl && plan->ttl != 0) {
-        refused = http_refusal(400, "keepttl keeps the time that the entry has; leave it or the ttl out");
+        refused = http_refusal(400, "keepttl keeps the time that the entry has; leave it or the ttl out.");
     }
     return refused.status != 0 ? refused : plan_type(plan, call->request);
 }
@@ -387,7 +334,7 @@ static enum strobe_status build(struct http_call *call, const struct strobe_key 
 }
 
 /* One attempt. SEEN is what a look found; with IS_BOUND nothing is put unless that is still so: then answers false. */
-static bool try_put(struct strobe_map *map, const struct strobe_key *key, const struct kv_seen *seen, bool is_bound,
+static bool try_put(struct strobe_map *map, const struct strobe_key *key, const struct seen *seen, bool is_bound,
                     struct strobe_entry **entry, struct kv_outcome *outcome) {
     const struct strobe_entry *made = *entry;
     const struct strobe_entry *old;
@@ -412,7 +359,7 @@ static bool try_put(struct strobe_map *map, const struct strobe_key *key, const 
 /* Puts the request's body under KEY as PLAN has it. BLOB: the body, if it is large, so that a second attempt need not
  * copy it again. SEEN is left as the last look found it. */
 static void put(struct http_call *call, const struct strobe_key *key, const struct kv_plan *plan,
-                struct strobe_blob *blob, struct kv_seen *seen, struct kv_outcome *outcome) {
+                struct strobe_blob *blob, struct seen *seen, struct kv_outcome *outcome) {
     bool is_conditional = has_conditions(call->request);
     bool is_bound = is_conditional || plan->keep_ttl;
     bool is_done;
@@ -422,7 +369,7 @@ static void put(struct http_call *call, const struct strobe_key *key, const stru
         struct strobe_entry *entry = NULL;
 
         if (is_bound) {
-            look(call->map, key, seen, NULL);
+            seen_glance(call->map, key, seen);
             outcome->condition = is_conditional ? check_conditions(call->request, seen) : CONDITION_HOLDS;
             if (outcome->condition != CONDITION_HOLDS) {
                 return;
@@ -456,7 +403,7 @@ static bool blob_of_body(struct http_call *call, struct strobe_blob **blob) {
     return true;
 }
 
-static void answer_put(struct http_call *call, const struct kv_seen *seen, const struct kv_outcome *outcome) {
+static void answer_put(struct http_call *call, const struct seen *seen, const struct kv_outcome *outcome) {
     if (outcome->condition != CONDITION_HOLDS) {
         answer_condition(call, outcome->condition, seen);
     } else if (outcome->status != STROBE_OK) {
@@ -472,7 +419,7 @@ void http_kv_put(struct http_call *call) {
     struct kv_outcome outcome = {STROBE_NO_MEMORY, CONDITION_HOLDS, false, 0};
     struct strobe_blob *blob;
     struct kv_plan plan;
-    struct kv_seen seen;
+    struct seen seen;
     struct kv_key key;
     struct strobe_http_refusal refused = key_open(&key, call);
 
@@ -500,7 +447,7 @@ struct strobe_http_refusal http_kv_judge(const struct http_call *call) {
     struct kv_key key;
 
     if (call->request->method != STROBE_METHOD_PUT && call->request->method != STROBE_METHOD_POST) {
-        return fine;
+        return http_fine;
     }
     refused = key_open(&key, call);
     key_close(&key);
@@ -510,7 +457,7 @@ struct strobe_http_refusal http_kv_judge(const struct http_call *call) {
 /* ---- DELETE -------------------------------------------------------------------------------------------- */
 
 /* One attempt, as try_put. */
-static bool try_erase(struct strobe_map *map, const struct strobe_key *key, const struct kv_seen *seen, bool is_bound,
+static bool try_erase(struct strobe_map *map, const struct strobe_key *key, const struct seen *seen, bool is_bound,
                       struct kv_outcome *outcome) {
     const struct strobe_entry *entry;
     struct strobe_entry *old = NULL;
@@ -529,14 +476,14 @@ static bool try_erase(struct strobe_map *map, const struct strobe_key *key, cons
     return is_done;
 }
 
-static void erase(struct http_call *call, const struct strobe_key *key, struct kv_seen *seen,
+static void erase(struct http_call *call, const struct strobe_key *key, struct seen *seen,
                   struct kv_outcome *outcome) {
     bool is_bound = has_conditions(call->request);
 
     do {
         if (is_bound) {
-            look(call->map, key, seen, NULL);
-            outcome->condition = seen->exists ? check_conditions(call->request, seen) : CONDITION_HOLDS;
+            seen_glance(call->map, key, seen);
+            outcome->condition = seen_exists(seen) ? check_conditions(call->request, seen) : CONDITION_HOLDS;
             if (outcome->condition != CONDITION_HOLDS) {
                 return;
             }
@@ -546,12 +493,13 @@ static void erase(struct http_call *call, const struct strobe_key *key, struct k
 
 void http_kv_delete(struct http_call *call) {
     struct kv_outcome outcome = {STROBE_OK, CONDITION_HOLDS, false, 0};
-    struct kv_seen seen;
+    struct seen seen;
     struct kv_key key;
     struct strobe_http_refusal refused = key_open(&key, call);
 
     if (refused.status == 0 && call->request->query.len != 0) {
-        refused = http_refusal(400, "removing a key takes no parameters; a '?' that belongs to the key is written %3F");
+        refused = http_refusal(400,
+                               "Removing a key takes no parameters; a '?' that belongs to the key is written %3F.");
     }
     if (refused.status != 0) {
         http_routes_refuse(call, refused);

@@ -22,7 +22,6 @@
 #include "protocol/limits.h"
 #include "protocol/number.h"
 #include "server/config.h"
-#include "server/http_kv.h"
 #include "server/http_stream.h"
 #include "server/scans.h"
 #include "server/services.h"
@@ -30,15 +29,7 @@
 
 enum { LINK_MAX = 8192 }; /* a longer Link is left out, clients would refuse it; the cursor is in the body too */
 
-static const struct strobe_http_refusal fine = {0, NULL};
-
 /* ---- the query -------------------------------------------------------------------------------------------- */
-
-/* A parameter that is there or not: "?values", "?values=1", but not "?values=0" or "=false". */
-static bool is_yes(struct strobe_slice value) {
-    return value.data == NULL ||
-           !(strobe_slice_equal(value, STROBE_SLICE("0")) || strobe_slice_equal(value, STROBE_SLICE("false")));
-}
 
 /* Decodes VALUE behind what query->memory holds already (*USED bytes). */
 static struct strobe_http_refusal read_text(struct http_list_query *query, size_t *used, struct strobe_slice value,
@@ -47,28 +38,28 @@ static struct strobe_http_refusal read_text(struct http_list_query *query, size_
     size_t len = 0;
 
     if (strobe_http_decode(value, STROBE_HTTP_PLUS_IS_SPACE, at, value.len, &len) != STROBE_HTTP_DECODED) {
-        return http_refusal(400, "the query has a '%' that no two hex digits follow; a '%' itself is written %25");
+        return http_bad_escape;
     }
     *used += len;
     *text = strobe_slice_make(at, len);
-    return fine;
+    return http_fine;
 }
 
 static struct strobe_http_refusal read_cursor(struct http_list_query *query, struct strobe_slice value) {
     query->has_cursor = true;
     if (value.len != 0 && !strobe_number_parse_uint64(value, &query->cursor)) {
-        return http_refusal(400, "a cursor is the number that the last page gave; leave it out to begin");
+        return http_refusal(400, "A cursor is the number that the last page gave; leave it out to begin.");
     }
-    return fine;
+    return http_fine;
 }
 
 static struct strobe_http_refusal read_limit(struct http_list_query *query, struct strobe_slice value) {
     query->has_limit = true;
     if (!strobe_number_parse_uint64(value, &query->limit) || query->limit == 0) {
-        return http_refusal(400, "limit is a number from 1 to 10000");
+        return http_refusal(400, "limit is a number from 1 to 10000.");
     }
     if (query->limit > STROBE_HTTP_LIST_MAX) query->limit = STROBE_HTTP_LIST_MAX;
-    return fine;
+    return http_fine;
 }
 
 static struct strobe_http_refusal read_parameter(struct http_list_query *query, size_t *used, struct strobe_slice name,
@@ -81,36 +72,36 @@ static struct strobe_http_refusal read_parameter(struct http_list_query *query, 
     if (strobe_slice_equal(name, STROBE_SLICE("limit"))) return read_limit(query, value);
     if (strobe_slice_equal(name, STROBE_SLICE("cursor"))) return read_cursor(query, value);
     if (strobe_slice_equal(name, STROBE_SLICE("values"))) {
-        query->values = is_yes(value);
-        return fine;
+        query->values = strobe_http_is_yes(value);
+        return http_fine;
     }
     if (strobe_slice_equal(name, STROBE_SLICE("stream"))) {
-        query->is_stream = is_yes(value);
-        return fine;
+        query->is_stream = strobe_http_is_yes(value);
+        return http_fine;
     }
-    return http_refusal(400, "the query has a parameter that is not known here: a listing takes prefix, match, limit, "
-                             "cursor, values and stream");
+    return http_refusal(400, "The query has a parameter that is not known here: a listing takes prefix, match, limit, "
+                             "cursor, values and stream.");
 }
 
 /* Reads the query into *QUERY, whose memory is the caller's to free whatever the result. */
 static struct strobe_http_refusal read_query(const struct strobe_http_request *request, struct http_list_query *query) {
     struct strobe_slice rest = request->query;
     struct strobe_slice name, value;
-    struct strobe_http_refusal refused = fine;
+    struct strobe_http_refusal refused = http_fine;
     size_t used = 0;
 
     *query = (struct http_list_query){
         .limit = STROBE_HTTP_LIST_DEFAULT,
         .is_stream = strobe_http_request_accepts(request, STROBE_HTTP_FIELD_ACCEPT, "application/x-ndjson"),
     };
-    if (rest.len == 0) return fine;
+    if (rest.len == 0) return http_fine;
     query->memory = malloc(rest.len);
-    if (query->memory == NULL) return http_refusal(503, "out of memory; try again");
+    if (query->memory == NULL) return http_no_memory;
     while (refused.status == 0 && strobe_http_next_parameter(&rest, &name, &value)) {
         refused = read_parameter(query, &used, name, value);
     }
     if (refused.status == 0 && query->is_stream && (query->has_cursor || query->has_limit)) {
-        return http_refusal(400, "a stream is the whole of a snapshot; leave cursor and limit out, or the stream");
+        return http_refusal(400, "A stream is the whole of a snapshot; leave cursor and limit out, or the stream.");
     }
     return refused;
 }
@@ -232,13 +223,12 @@ static void answer_page(struct http_call *call, const struct http_list_query *qu
         strobe_http_reply_body_from(&call->reply, &page.out);
     } else if (status == STROBE_CLOSED) {
         http_routes_refuse(call,
-                           http_refusal(410, "the scan of that cursor has expired; begin again without a cursor"));
+                           http_refusal(410, "The scan of that cursor has expired; begin again without a cursor."));
     } else if (status == STROBE_TOO_MANY) {
-        http_routes_refuse(call,
-                           http_refusal(503, "too many scans are open; finish some, or try again in some seconds"));
+        http_routes_refuse(call, http_too_many_scans);
     } else {
-        http_routes_refuse(call, http_refusal(507, "the page does not fit into memory or max-reply-buffer; ask again "
-                                                   "with a smaller limit or without values, or stream it"));
+        http_routes_refuse(call, http_refusal(507, "The page does not fit into memory or max-reply-buffer; ask again "
+                                                   "with a smaller limit or without values, or stream it."));
     }
     strobe_out_fini(&page.out);
 }

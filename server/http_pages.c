@@ -15,10 +15,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "protocol/buf.h"
-#include "protocol/limits.h"
 #include "server/command.h"
 #include "server/conn.h"
 #include "server/memory.h"
@@ -47,17 +45,25 @@ static void print(struct strobe_out *out, const char *format, ...) {
 
 /* ---- / ---------------------------------------------------------------------------------------------------- */
 
-static const char text_page[] =
-    "strobe %s - a key-value server whose scan is a photograph\n"
-    "\n"
-    "  curl -d 'hello' localhost:7172/kv/greeting          write      ?ttl=30 expires in 30 s\n"
-    "  curl localhost:7172/kv/greeting                     read       If-None-Match, If-Match with the ETag\n"
-    "  curl -X DELETE localhost:7172/kv/greeting           remove\n"
-    "  curl 'localhost:7172/kv/?prefix=g&limit=100'        list       JSON pages of one instant\n"
-    "  curl 'localhost:7172/kv/?stream&values'             everything, as of one instant, one JSON object a line\n"
-    "  curl localhost:7172/metrics                         counters   also /healthz, /readyz\n"
-    "\n"
-    "The text protocol (telnet, redis-cli) has a port of its own, 7171 unless it was changed.\n";
+/* Lines to paste: what stands before the port, and behind it. */
+static const struct {
+    const char *before, *behind;
+} examples[] = {
+    {"  curl -d 'hello' localhost:", "/kv/greeting          write      ?ttl=30 expires in 30 s"},
+    {"  curl localhost:", "/kv/greeting                     read       If-None-Match, If-Match with the ETag"},
+    {"  curl -X DELETE localhost:", "/kv/greeting           remove"},
+    {"  curl 'localhost:", "/kv/?prefix=g&limit=100'        list       JSON pages of one instant"},
+    {"  curl 'localhost:", "/kv/?stream&values'             everything, as of one instant, one JSON object a line"},
+    {"  curl localhost:", "/metrics                         counters   also /healthz, /readyz"},
+};
+
+static void print_text_page(struct strobe_out *page, uint32_t port, uint32_t http_port) {
+    print(page, "strobe %s - a key-value server whose scan is a photograph\n\n", services_version());
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        print(page, "%s%" PRIu32 "%s\n", examples[i].before, http_port, examples[i].behind);
+    }
+    if (port != 0) print(page, "\nThe text protocol (telnet, redis-cli) is on port %" PRIu32 ".\n", port);
+}
 
 static const char html_page[] =
     "<!doctype html>\n"
@@ -79,7 +85,7 @@ static const char html_page[] =
     "<tr><td><a href=\"/metrics\">/metrics</a></td><td>counters, for Prometheus</td></tr>\n"
     "<tr><td><a href=\"/healthz\">/healthz</a>, <a href=\"/readyz\">/readyz</a></td><td>for load balancers</td></tr>\n"
     "</table>\n"
-    "<p>From a shell: <code>curl -d hello localhost:7172/kv/greeting</code></p>\n"
+    "<p>From a shell: <code>curl -d hello localhost:%" PRIu32 "/kv/greeting</code></p>\n"
     "</body></html>\n";
 
 /* Sends PAGE as the body, behind header LINES, and ends it. */
@@ -91,13 +97,13 @@ static void send_page(struct http_call *call, struct strobe_slice lines, struct 
 }
 
 void http_pages_root(struct http_call *call) {
+    const struct services *services = worker_services(call->worker);
     struct strobe_out page;
-    char text[sizeof html_page + 64];
-    int len;
 
     strobe_out_init(&page, call->reply.out->pool, PAGE_MAX);
     if (strobe_http_request_accepts(call->request, STROBE_HTTP_FIELD_ACCEPT, "text/html")) {
-        len = snprintf(text, sizeof text, html_page, services_version());
+        char text[sizeof html_page + 64];
+        int len = snprintf(text, sizeof text, html_page, services_version(), services_http_port(services));
         strobe_out_append(&page, strobe_slice_make(text, (size_t)len));
         send_page(call,
                   STROBE_SLICE("Content-Type: text/html; charset=utf-8\r\nVary: Accept\r\n"
@@ -105,8 +111,7 @@ void http_pages_root(struct http_call *call) {
                                "X-Content-Type-Options: nosniff\r\n"),
                   &page);
     } else {
-        len = snprintf(text, sizeof text, text_page, services_version());
-        strobe_out_append(&page, strobe_slice_make(text, (size_t)len));
+        print_text_page(&page, services_port(services), services_http_port(services));
         send_page(call, STROBE_SLICE("Content-Type: text/plain; charset=utf-8\r\nVary: Accept\r\n"), &page);
     }
 }
@@ -117,7 +122,7 @@ void http_pages_health(struct http_call *call) {
 
 void http_pages_ready(struct http_call *call) {
     if (conn_stopping(call->conn)) {
-        http_routes_refuse(call, http_refusal(503, "the server is stopping"));
+        http_routes_refuse(call, http_refusal(503, "The server is stopping."));
     } else {
         strobe_http_reply_text(&call->reply, 200, "text/plain; charset=utf-8", STROBE_SLICE("ready\n"));
     }

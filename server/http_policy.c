@@ -15,7 +15,8 @@
 
 #include "protocol/http_target.h"
 
-bool http_policy_is_safe(enum strobe_http_method method) {
+/* Does METHOD change nothing (RFC 9110 section 9.2.1), so that any page may send it? */
+static bool is_safe(enum strobe_http_method method) {
     return method == STROBE_METHOD_GET || method == STROBE_METHOD_HEAD || method == STROBE_METHOD_OPTIONS ||
            method == STROBE_METHOD_TRACE;
 }
@@ -80,7 +81,7 @@ enum http_policy_verdict http_policy_check(const struct http_policy *policy, str
                                            const struct strobe_http_request *request) {
     enum http_policy_verdict verdict = check_host(policy, memo, request->authority);
 
-    if (verdict == HTTP_POLICY_PASS && !http_policy_is_safe(request->method) && is_foreign(policy, request)) {
+    if (verdict == HTTP_POLICY_PASS && !is_safe(request->method) && is_foreign(policy, request)) {
         return HTTP_POLICY_FOREIGN_ORIGIN;
     }
     return verdict;
@@ -88,14 +89,14 @@ enum http_policy_verdict http_policy_check(const struct http_policy *policy, str
 
 struct strobe_http_refusal http_policy_refusal(enum http_policy_verdict verdict) {
     if (verdict == HTTP_POLICY_BAD_HOST) {
-        return (struct strobe_http_refusal){400, "the Host of the request is not a host name with an optional port"};
+        return (struct strobe_http_refusal){400, "The Host of the request is not a host name with an optional port."};
     }
     if (verdict == HTTP_POLICY_FOREIGN_HOST) {
         return (struct strobe_http_refusal){
-            403, "this server does not answer to the Host that was asked for: use an IP address or localhost, or "
-                 "add the name to the option allow-host"};
+            403, "This server does not answer to the Host that was asked for: use an IP address or localhost, or "
+                 "add the name to the option allow-host."};
     }
     return (struct strobe_http_refusal){
-        403, "a web page of another origin may not change anything here; send the request from a page that this "
-             "server itself serves, or without a browser"};
+        403, "A web page of another origin may not change anything here; send the request from a page that this "
+             "server itself serves, or without a browser."};
 }

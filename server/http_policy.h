@@ -36,7 +36,4 @@ enum http_policy_verdict http_policy_check(const struct http_policy *policy, str
 /* The status and the sentence for a verdict that is not PASS. */
 struct strobe_http_refusal http_policy_refusal(enum http_policy_verdict verdict);
 
-/* Does METHOD change nothing (RFC 9110 section 9.2.1), so that any page may send it? */
-bool http_policy_is_safe(enum strobe_http_method method);
-
 #endif

@@ -13,7 +13,6 @@
 
 #include <string.h>
 
-#include "protocol/http_target.h"
 #include "server/http_delete.h"
 #include "server/http_kv.h"
 #include "server/http_list.h"
@@ -21,7 +20,6 @@
 
 static const struct http_route key_route = {
     .path = {"/kv/", 4},
-    .has_rest = true,
     .takes_body = true,
     .judge = http_kv_judge,
     .handlers = {[STROBE_METHOD_GET] = http_kv_get,
@@ -47,6 +45,13 @@ static const struct http_route other_routes[] = {
     {.path = {"/readyz", 7}, .handlers = {[STROBE_METHOD_GET] = http_pages_ready}},
     {.path = {"/metrics", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_metrics}},
 };
+
+const struct strobe_http_refusal http_fine = {0, NULL};
+const struct strobe_http_refusal http_no_memory = {503, "Out of memory; try again."};
+const struct strobe_http_refusal http_bad_escape = {
+    400, "There is a '%' that no two hex digits follow; a '%' itself is written %25."};
+const struct strobe_http_refusal http_too_many_scans = {
+    503, "Too many scans are open; finish some, or try again in some seconds."};
 
 const struct http_route *http_routes_find(const struct strobe_http_request *request, struct strobe_slice *rest) {
     struct strobe_slice path = request->path;
@@ -91,15 +96,15 @@ struct strobe_http_refusal http_routes_judge(const struct http_call *call) {
     enum strobe_http_method method = call->request->method;
 
     if (call->route == NULL) {
-        return http_refusal(404, "there is nothing at this path; keys are at /kv/KEY, the list of them at /kv/");
+        return http_refusal(404, "There is nothing at this path; keys are at /kv/KEY, the list of them at /kv/.");
     }
     if (method == STROBE_METHOD_OPTIONS) {
-        return http_refusal(0, NULL);
+        return http_fine;
     }
     if (call->route == &server_route || handler_of(call->route, method) == NULL) {
-        return http_refusal(405, "this resource does not have that method; Allow lists those that it has");
+        return http_refusal(405, "This resource does not have that method; Allow lists those that it has.");
     }
-    return call->route->judge != NULL ? call->route->judge(call) : http_refusal(0, NULL);
+    return call->route->judge != NULL ? call->route->judge(call) : http_fine;
 }
 
 void http_routes_answer(struct http_call *call) {

@@ -43,7 +43,6 @@ typedef void http_handler(struct http_call *call);
 
 struct http_route {
     struct strobe_slice path;                    /* "/kv/" */
-    bool has_rest;                               /* the path goes on behind it */
     bool takes_body;                             /* PUT and POST: a value; else what comes is read over */
     http_judge *judge;                           /* or NULL */
     http_handler *handlers[STROBE_METHOD_COUNT]; /* NULL: 405; HEAD and OPTIONS follow from the others */
@@ -67,6 +66,17 @@ void http_routes_refuse_with(struct http_call *call, struct strobe_http_refusal 
 /* A refusal, for those who return one. */
 static inline struct strobe_http_refusal http_refusal(int status, const char *detail) {
     return (struct strobe_http_refusal){status, detail};
+}
+
+/* Nothing is wrong; and the refusals that more than one resource has. */
+extern const struct strobe_http_refusal http_fine;
+extern const struct strobe_http_refusal http_no_memory;      /* nothing was done: 503 */
+extern const struct strobe_http_refusal http_bad_escape;     /* a '%' without its two digits: 400 */
+extern const struct strobe_http_refusal http_too_many_scans; /* 503 */
+
+/* What a snapshot that could not be opened answers. STATUS: any but OK. */
+static inline struct strobe_http_refusal http_no_snapshot(enum strobe_status status) {
+    return status == STROBE_TOO_MANY ? http_too_many_scans : http_no_memory;
 }
 
 #endif

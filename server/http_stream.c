@@ -267,17 +267,13 @@ static enum conn_step stream_step(struct conn *conn, void *context) {
     return CONN_STEP_AGAIN;
 }
 
-static void close_snapshot(void *argument) {
-    strobe_snapshot_close(argument);
-}
-
 static void stream_drop(struct conn *conn, void *context) {
     struct stream *stream = context;
 
     conn_stall_timeout(conn, 0);
     if (!stream->is_done) metrics_count(stream->metrics, METRICS_STREAMS_CUT, 1);
     if (stream->blob != NULL) strobe_blob_release(stream->blob);
-    services_defer(stream->services, close_snapshot, stream->snapshot);
+    services_close_snapshot(stream->services, stream->snapshot);
     strobe_out_fini(&stream->lines);
     free(stream->query.memory);
     free(stream);
@@ -304,10 +300,7 @@ void http_stream_start(struct http_call *call, struct http_list_query *query) {
     status = stream != NULL ? strobe_snapshot_open(call->map, false, &stream->snapshot) : STROBE_NO_MEMORY;
     if (status != STROBE_OK) {
         free(stream);
-        http_routes_refuse(call,
-                           http_refusal(503, status == STROBE_TOO_MANY
-                                                 ? "too many scans are open; finish some, or try again in some seconds"
-                                                 : "out of memory; try again"));
+        http_routes_refuse(call, http_no_snapshot(status));
         return;
     }
     begin_reply(call);

@@ -13,6 +13,7 @@
 
 #include "map/map.h"
 #include "server/clients.h"
+#include "server/clock.h"
 #include "server/command.h"
 #include "server/config.h"
 #include "server/memory.h"
@@ -43,13 +44,12 @@ static void make_run_id(const struct facts *facts, char id[41]) {
 
 static void write_server(struct facts *facts, struct text *text) {
     struct services *services = facts->services;
-    const struct config *config = services_config(services);
     struct utsname name;
     struct timespec now;
     char run_id[41];
     make_run_id(facts, run_id);
+    uint64_t now_ms = clock_wall_ms();
     clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     uint64_t start_ms = metrics_start_ms(services_metrics(services));
     uint64_t up = now_ms > start_ms ? (now_ms - start_ms) / 1000 : 0;
     if (uname(&name) != 0) memset(&name, 0, sizeof name);
@@ -59,7 +59,7 @@ static void write_server(struct facts *facts, struct text *text) {
               name.machine, 8 * sizeof(void *));
     text_addf(text, "gcc_version:%d.%d.%d\r\n", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
     text_addf(text, "process_id:%ld\r\nrun_id:%s\r\ntcp_port:%u\r\n", (long)getpid(), run_id,
-              config->port == CONFIG_PORT_AUTO ? 0 : config->port);
+              (unsigned)services_port(services));
     text_addf(text, "server_time_usec:%llu\r\n", (ull)now.tv_sec * 1000000 + (ull)now.tv_nsec / 1000);
     text_addf(text, "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\n", (ull)up, (ull)up / 86400);
     text_addf(text, "executable:%s\r\n", services_executable(services));

@@ -68,10 +68,6 @@ static void allocator_figures(struct memory_figures *figures) {
 #define STRINGIFY(x) #x
 #define STRING(x)    STRINGIFY(x)
 
-void memory_purge(void) {
-    mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
-}
-
 const char *memory_allocator_name(void) {
     return "jemalloc-" STRING(JEMALLOC_VERSION_MAJOR) "." STRING(JEMALLOC_VERSION_MINOR) "." STRING(
         JEMALLOC_VERSION_BUGFIX);
@@ -98,10 +94,6 @@ static void allocator_figures(struct memory_figures *figures) {
 
     figures->allocated = info.uordblks + info.hblkhd;
     figures->active = figures->mapped = info.arena + info.hblkhd;
-}
-
-void memory_purge(void) {
-    malloc_trim(0);
 }
 
 const char *memory_allocator_name(void) {

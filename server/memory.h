@@ -4,7 +4,6 @@
 #ifndef STROBE_SERVER_MEMORY_H
 #define STROBE_SERVER_MEMORY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "map/map.h"
@@ -24,9 +23,6 @@ struct memory_figures {
     uint64_t resident;  /* by the system's account (RSS), also under libc's malloc */
 };
 void memory_figures(struct memory_figures *figures);
-
-/* Gives unused pages back to the system now. Any thread. */
-void memory_purge(void);
 
 /* What this process may use: the machine's memory or its cgroup's limit, whichever is less. */
 uint64_t memory_total(void);

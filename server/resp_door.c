@@ -71,6 +71,7 @@ static void resp_close(struct conn *conn, void *state) {
     struct resp_conn *resp = state;
 
     (void)conn;
+    session_fini(&resp->session);
     strobe_resp_parser_fini(&resp->parser);
 }
 
@@ -133,7 +134,8 @@ static void prepare(struct resp_batch *batch, struct conn *conn, struct resp_con
         call->session = &resp->session;
         call->services = worker_services(worker);
         call->metrics = worker_metrics(worker);
-        call->job = NULL;
+        call->access = NULL;
+        call->exec = NULL;
         command_prepare(call);
         if (call->key.data != NULL) batch->keys[keys++] = call->key;
     }
@@ -229,7 +231,8 @@ static void resp_refuse(struct conn *conn, void *state, enum conn_reason reason)
 static size_t resp_memory(const void *state) {
     const struct resp_conn *resp = state;
 
-    return strobe_resp_parser_memory(&resp->parser);
+    return strobe_resp_parser_memory(&resp->parser) + session_memory(&resp->session) +
+           (resp->job != NULL ? resp->job->memory : 0);
 }
 
 #define RESP_DOOR(text, counted)                                                                                  \

@@ -228,18 +228,21 @@ static bool spare_one(struct scans *scans, uint64_t now, struct scan **list) {
     return true;
 }
 
+bool scans_spare(struct scans *scans) {
+    struct scan *spared = NULL;
+    pthread_mutex_lock(&scans->lock);
+    bool found = spare_one(scans, now_ms(scans), &spared);
+    pthread_mutex_unlock(&scans->lock);
+    if (found) free_list(spared);
+    return found;
+}
+
 /* Opens a snapshot. When the map will have no more of them, scans are closed for it, here and now, because
  * their room is needed at once. */
 static enum strobe_status open_snapshot(struct scans *scans, struct strobe_snapshot **snapshot) {
     for (unsigned tries = 0;; tries++) {
         enum strobe_status status = strobe_snapshot_open(scans->map, false, snapshot);
-        if (status != STROBE_TOO_MANY || tries == OPEN_TRIES) return status;
-        struct scan *spared = NULL;
-        pthread_mutex_lock(&scans->lock);
-        bool found = spare_one(scans, now_ms(scans), &spared);
-        pthread_mutex_unlock(&scans->lock);
-        if (!found) return STROBE_TOO_MANY;
-        free_list(spared);
+        if (status != STROBE_TOO_MANY || tries == OPEN_TRIES || !scans_spare(scans)) return status;
     }
 }
 
@@ -281,12 +284,10 @@ static struct scan *scan_new(struct strobe_snapshot *snapshot, const struct stro
     return scan;
 }
 
-static enum strobe_status first_page(struct scans *scans, const struct scans_query *query, uint64_t *next) {
-    struct strobe_snapshot *snapshot;
-    enum strobe_status status = open_snapshot(scans, &snapshot);
-    if (status != STROBE_OK) return status;
+enum strobe_status scans_first_page(struct scans *scans, struct strobe_snapshot *snapshot,
+                                    const struct scans_query *query, uint64_t *next) {
     struct strobe_position position = {0};
-    status = read_page(snapshot, query, &position, NULL);
+    enum strobe_status status = read_page(snapshot, query, &position, NULL);
     if (status == STROBE_CLOSED) status = STROBE_TOO_MANY; /* closed while it was opened: there is no room */
     if (status != STROBE_OK || position.end != 0) {
         *next = 0;
@@ -310,6 +311,12 @@ static enum strobe_status first_page(struct scans *scans, const struct scans_que
         pthread_mutex_unlock(&scans->lock);
     }
     return status;
+}
+
+static enum strobe_status first_page(struct scans *scans, const struct scans_query *query, uint64_t *next) {
+    struct strobe_snapshot *snapshot;
+    enum strobe_status status = open_snapshot(scans, &snapshot);
+    return status == STROBE_OK ? scans_first_page(scans, snapshot, query, next) : status;
 }
 
 /* ---- the pages after it --------------------------------------------------------------------------------- */

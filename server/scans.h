@@ -62,6 +62,14 @@ void scans_free(struct scans *scans);
  * TAKE got in a page that was not OK is void. */
 enum strobe_status scans_page(struct scans *scans, uint64_t cursor, const struct scans_query *query, uint64_t *next);
 
+/* The same for SCAN 0 over SNAPSHOT (taken), which was opened elsewhere. */
+enum strobe_status scans_first_page(struct scans *scans, struct strobe_snapshot *snapshot,
+                                    const struct scans_query *query, uint64_t *next);
+
+/* Closes the scan that can best be spared, because the map will have no more snapshots. Outside of an access. false:
+ * there is none. */
+bool scans_spare(struct scans *scans);
+
 /* Closes what has been idle too long and the final pages that need not be kept any more. Call it about
  * once a second while scans_open is not 0; one call costs as many steps as there are open scans. */
 void scans_reap(struct scans *scans);

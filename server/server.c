@@ -19,12 +19,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "map/map.h"
 #include "server/clients.h"
+#include "server/clock.h"
 #include "server/command.h"
 #include "server/http_door.h"
 #include "server/listener.h"
@@ -111,9 +111,7 @@ static void close_signals(struct server *server) {
     signal(SIGHUP, SIG_IGN);
 }
 
-static void stop(void *context) {
-    struct server *server = context;
-
+static void stop(struct server *server) {
     if (server->stopping) return;
     server->stopping = true;
     log_info(&server->log, "server", "stopping connections=%zu", clients_count(server->clients));
@@ -192,13 +190,6 @@ static void defer(void *context, void (*work)(void *argument), void *argument) {
     services_defer(context, work, argument);
 }
 
-static uint64_t wall_ms(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* The map, and what handlers find beside it. Takes CONFIG in every case. Results: false without memory. */
 static bool build_services(struct server *server, struct config *config) {
     struct strobe_map_options options = {
@@ -214,7 +205,7 @@ static bool build_services(struct server *server, struct config *config) {
     server->workers = calloc(server->threads, sizeof(struct worker *));
     server->commands = command_table_new();
     server->clients = clients_new();
-    server->metrics = metrics_new(server->threads, wall_ms());
+    server->metrics = metrics_new(server->threads, clock_wall_ms());
     if (server->workers != NULL && server->commands != NULL && server->clients != NULL && server->metrics != NULL &&
         strobe_map_new(&options, &server->map) == STROBE_OK) {
         const struct services_parts parts = {.map = server->map,
@@ -224,9 +215,7 @@ static bool build_services(struct server *server, struct config *config) {
                                              .log = &server->log,
                                              .config = config,
                                              .config_path = config_path(server->argc, server->argv),
-                                             .threads = server->threads,
-                                             .stop = stop,
-                                             .stop_context = server};
+                                             .threads = server->threads};
         server->services = services_new(&parts);
     }
     if (server->services == NULL) {
@@ -260,25 +249,27 @@ static bool keep_listener(struct server *server, struct listener *listener, cons
     return true;
 }
 
-/* Listens for DOOR on all addresses. With port auto all get the port that the first got. */
-static bool listen_all(struct server *server, const struct door *door, uint32_t port) {
+/* Listens for DOOR on all addresses at *PORT, which becomes the port that was bound: with auto all get what the first
+ * got. */
+static bool listen_all(struct server *server, const struct door *door, uint32_t *port) {
     const struct config_list *bind = &config_of(server)->bind;
     char error[LISTENER_ERROR_TEXT];
 
-    for (size_t i = 0; i < bind->count && port != 0; i++) {
-        struct listener *listener = listener_open_tcp(server->services, door, bind->items[i], port, error);
+    for (size_t i = 0; i < bind->count && *port != 0; i++) {
+        struct listener *listener = listener_open_tcp(server->services, door, bind->items[i], *port, error);
         if (!keep_listener(server, listener, error)) return false;
-        port = listener_port(listener);
+        *port = listener_port(listener);
     }
     return true;
 }
 
 static bool build_listeners(struct server *server) {
     const struct config *config = config_of(server);
+    uint32_t port = config->port, http_port = config->http_port;
     char error[LISTENER_ERROR_TEXT];
 
-    if (!listen_all(server, &resp_door, config->port) || !listen_all(server, &http_door, config->http_port))
-        return false;
+    if (!listen_all(server, &resp_door, &port) || !listen_all(server, &http_door, &http_port)) return false;
+    services_set_ports(server->services, port, http_port);
     if (config->unix_socket != NULL &&
         !keep_listener(
             server,

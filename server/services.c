@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "map/map.h"
 #include "server/worker.h"
 
 struct deferred {
@@ -36,6 +37,7 @@ struct services {
     struct services_parts parts;
     struct scans *scans;
     struct worker **workers;
+    uint32_t port, http_port;
     /* Acquire on reading pairs with the release of set_config: its fields are seen. */
     _Atomic(const struct config *) config;
     struct retired *configs; /* owned: all there were, the newest first; worker 0's */
@@ -43,10 +45,9 @@ struct services {
     char executable[PATH_MAX];
     _Atomic size_t buffers; /* relaxed: a sum that is compared with a limit */
     uv_async_t wake;
-    uv_mutex_t lock; /* of the three below */
+    uv_mutex_t lock; /* of the two below */
     struct deferred *waiting;
     bool is_open;
-    bool stop_asked;
 };
 
 struct strobe_map *services_map(const struct services *services) {
@@ -93,6 +94,14 @@ const char *services_executable(const struct services *services) {
     return services->executable;
 }
 
+uint32_t services_port(const struct services *services) {
+    return services->port;
+}
+
+uint32_t services_http_port(const struct services *services) {
+    return services->http_port;
+}
+
 const struct config *services_config(const struct services *services) {
     return atomic_load_explicit(&services->config, memory_order_acquire);
 }
@@ -135,12 +144,9 @@ static void on_wake(uv_async_t *handle) {
 
     uv_mutex_lock(&services->lock);
     struct deferred *waiting = services->waiting;
-    bool is_stop = services->stop_asked;
     services->waiting = NULL;
-    services->stop_asked = false;
     uv_mutex_unlock(&services->lock);
     queue_all(services, waiting);
-    if (is_stop) services->parts.stop(services->parts.stop_context);
 }
 
 void services_defer(struct services *services, void (*run)(void *argument), void *argument) {
@@ -164,11 +170,12 @@ void services_defer(struct services *services, void (*run)(void *argument), void
     run(argument);
 }
 
-void services_stop(struct services *services) {
-    uv_mutex_lock(&services->lock);
-    services->stop_asked = services->is_open;
-    if (services->is_open) uv_async_send(&services->wake);
-    uv_mutex_unlock(&services->lock);
+static void close_snapshot(void *argument) {
+    strobe_snapshot_close(argument);
+}
+
+void services_close_snapshot(struct services *services, struct strobe_snapshot *snapshot) {
+    services_defer(services, close_snapshot, snapshot);
 }
 
 int services_open(struct services *services) {
@@ -217,6 +224,11 @@ void services_set_scans(struct services *services, struct scans *scans) {
 
 void services_set_worker(struct services *services, unsigned index, struct worker *worker) {
     services->workers[index] = worker;
+}
+
+void services_set_ports(struct services *services, uint32_t port, uint32_t http_port) {
+    services->port = port;
+    services->http_port = http_port;
 }
 
 struct services *services_new(const struct services_parts *parts) {

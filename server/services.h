@@ -18,6 +18,7 @@ struct metrics;
 struct scans;
 struct services;
 struct strobe_map;
+struct strobe_snapshot;
 struct worker;
 
 /* Any thread; all borrowed until the end of the process. */
@@ -33,6 +34,10 @@ const char *services_version(void);                                  /* "0.1.0" 
 const char *services_config_path(const struct services *services);   /* absolute, "" without --config */
 const char *services_executable(const struct services *services);    /* absolute */
 
+/* The ports that were bound, 0 for a protocol that is off. */
+uint32_t services_port(const struct services *services);      /* the text protocol's */
+uint32_t services_http_port(const struct services *services);
+
 /* The configuration as of now; one that SIGHUP replaced stays valid until the end of the process. Any thread. */
 const struct config *services_config(const struct services *services);
 
@@ -41,12 +46,12 @@ const struct config *services_config(const struct services *services);
  * or the stopping thread. Any thread. */
 void services_defer(struct services *services, void (*run)(void *argument), void *argument);
 
+/* The same for strobe_snapshot_close: it may have much to free. SNAPSHOT is taken. */
+void services_close_snapshot(struct services *services, struct strobe_snapshot *snapshot);
+
 /* Bytes in buffers of all connections, changed by DELTA; returns the new sum. Any thread. */
 size_t services_buffers_add(struct services *services, ptrdiff_t delta);
 size_t services_buffers(const struct services *services);
-
-/* Begins the orderly stop, as SIGTERM does. Any thread. */
-void services_stop(struct services *services);
 
 /* ---- for server.c --------------------------------------------------------------------------- */
 
@@ -60,8 +65,6 @@ struct services_parts {
     struct config *config;
     const char *config_path; /* as it was given, or NULL */
     unsigned threads;
-    void (*stop)(void *context); /* called on worker 0's thread when services_stop was */
-    void *stop_context;
 };
 
 /* Owned by the caller; NULL without memory, and then CONFIG was not taken. */
@@ -73,6 +76,7 @@ void services_free(struct services *services);
 /* What exists only after the services do. */
 void services_set_scans(struct services *services, struct scans *scans);
 void services_set_worker(struct services *services, unsigned index, struct worker *worker);
+void services_set_ports(struct services *services, uint32_t port, uint32_t http_port);
 
 /* Another configuration (taken) from now on. Worker 0's thread. */
 void services_set_config(struct services *services, struct config *config);

@@ -1,10 +1,10 @@
 /* worker.c - a thread, its loop, and the lists its connections stand in.
  *
- *     other threads -> inbox (locked), requests (bits) -> wake (uv_async) -> on_wake
+ *     other threads -> inbox (locked), asked (bits) -> wake (uv_async) -> on_wake
  *     ready connections -> one conn_turn() each per turn of the loop (uv_idle, active only while there are some)
  *     watched ones      -> conn_check() when the nearest deadline comes (uv_timer, active only while there are some)
  *
- * Always: an idle worker has no running timer and makes no system call. A connection leaves a list before it is
+ * Always: an idle worker has no running timer and makes no system call (worker 0 has upkeep.c's). A connection leaves a list before it is
  * freed, and is freed only by its close callback, so that every walk below may close whom it likes.
  * The stop: what has arrived is answered, then connections close; who does not take the replies within STOP_MS is
  * cut. Not here: what a connection does with a turn (conn.c), sockets that listen (listener.c).
@@ -16,6 +16,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "protocol/http_writer.h"
+#include "server/clock.h"
 #include "server/conn.h"
 #include "server/resp_door.h"
 #include "server/services.h"
@@ -24,8 +26,7 @@ enum {
     STOP_MS = 5000,
     TIMER_GRAIN_MS = 20,  /* deadlines this close are looked at together */
     CHARGE_GRAIN = 65536, /* changes of buffers up to this are not told the others */
-    SHED_MAX = 16,        /* connections closed in one go for max-buffers */
-    DATE_TEXT = 30
+    SHED_MAX = 16         /* connections closed in one go for max-buffers */
 };
 
 /* What other threads may ask for. */
@@ -54,7 +55,7 @@ struct worker {
     char *read_buffer;
     ptrdiff_t uncharged;
     time_t date_second;
-    char date[DATE_TEXT];
+    char date[STROBE_HTTP_DATE_LEN];
     bool stopping, stopped, has_run;
     uint64_t stop_at;
 
@@ -178,27 +179,15 @@ unsigned worker_refusals(const struct worker *worker) {
     return atomic_load_explicit(&worker->refusals, memory_order_relaxed);
 }
 
-size_t worker_largest(const struct worker *worker) {
-    return atomic_load_explicit(&worker->largest, memory_order_relaxed);
-}
-
-/* RFC 9110, 5.6.7. Not strftime: its names of days follow the locale. */
 struct strobe_slice worker_http_date(struct worker *worker) {
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct timespec now;
-    struct tm parts;
 
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     if (now.tv_sec != worker->date_second) {
-        char text[64];
         worker->date_second = now.tv_sec;
-        gmtime_r(&now.tv_sec, &parts);
-        snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + parts.tm_wday * 3, parts.tm_mday,
-                 months + parts.tm_mon * 3, parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
-        memcpy(worker->date, text, DATE_TEXT);
+        strobe_http_date(now.tv_sec, worker->date);
     }
-    return strobe_slice_make(worker->date, DATE_TEXT - 1);
+    return strobe_slice_make(worker->date, sizeof worker->date);
 }
 
 /* ---- turns and timeouts --------------------------------------------------------------------- */
@@ -274,7 +263,18 @@ void worker_forget(struct worker *worker, struct conn *conn) {
     ring_remove(&links->watched);
 }
 
+/* Any thread. */
+static void ask(struct worker *worker, unsigned what) {
+    atomic_fetch_or_explicit(&worker->asked, what, memory_order_release);
+    uv_async_send(&worker->wake);
+}
+
 /* ---- the limit on all buffers --------------------------------------------------------------- */
+
+/* Bytes of the largest connection as last looked at. Any thread; a hint. */
+static size_t largest_of(const struct worker *worker) {
+    return atomic_load_explicit(&worker->largest, memory_order_relaxed);
+}
 
 /* The connection that holds most, NULL when none holds anything. */
 static struct conn *find_largest(struct worker *worker, size_t *size) {
@@ -296,8 +296,8 @@ static struct worker *find_larger(const struct worker *worker, size_t size) {
 
     for (unsigned i = 0; i < services_threads(worker->services); i++) {
         struct worker *other = services_worker(worker->services, i);
-        if (other == worker || worker_largest(other) <= size) continue;
-        size = worker_largest(other);
+        if (other == worker || largest_of(other) <= size) continue;
+        size = largest_of(other);
         found = other;
     }
     return found;
@@ -310,7 +310,7 @@ static void shed(struct worker *worker) {
         atomic_store_explicit(&worker->largest, size, memory_order_relaxed);
         struct worker *other = find_larger(worker, size);
         if (other != NULL) {
-            worker_shed(other);
+            ask(other, ASK_SHED); /* closes its own if the limit is still passed then */
             return;
         }
         if (largest == NULL) return;
@@ -322,7 +322,7 @@ static void shed(struct worker *worker) {
 
 void worker_charge(struct worker *worker, size_t before, size_t after) {
     worker->uncharged += (ptrdiff_t)after - (ptrdiff_t)before;
-    if (after > worker_largest(worker)) atomic_store_explicit(&worker->largest, after, memory_order_relaxed);
+    if (after > largest_of(worker)) atomic_store_explicit(&worker->largest, after, memory_order_relaxed);
     if (worker->uncharged < CHARGE_GRAIN && worker->uncharged > -CHARGE_GRAIN) return;
 
     bool grew = worker->uncharged > 0;
@@ -353,11 +353,6 @@ void worker_remove(struct worker *worker, struct conn *conn) {
     end_if_empty(worker);
 }
 
-static void ask(struct worker *worker, unsigned what) {
-    atomic_fetch_or_explicit(&worker->asked, what, memory_order_release);
-    uv_async_send(&worker->wake);
-}
-
 void worker_hand(struct worker *worker, struct conn *conn) {
     atomic_fetch_add_explicit(conn_refused(conn) ? &worker->refusals : &worker->connections, 1, memory_order_relaxed);
     uv_mutex_lock(&worker->lock);
@@ -372,10 +367,6 @@ void worker_stop(struct worker *worker) {
 
 void worker_reconfigure(struct worker *worker) {
     ask(worker, ASK_CONFIG);
-}
-
-void worker_shed(struct worker *worker) {
-    ask(worker, ASK_SHED);
 }
 
 static void take_config(struct worker *worker) {
@@ -473,12 +464,9 @@ void worker_free(struct worker *worker) {
 }
 
 void worker_run(struct worker *worker) {
-    struct timespec now;
-
     worker->has_run = true;
-    clock_gettime(CLOCK_REALTIME, &now);
     uv_update_time(&worker->loop);
-    worker->wall_offset = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - uv_now(&worker->loop);
+    worker->wall_offset = clock_wall_ms() - uv_now(&worker->loop);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
 }
 

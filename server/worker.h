@@ -96,13 +96,6 @@ void worker_hand(struct worker *worker, struct conn *conn);
 unsigned worker_connections(const struct worker *worker);
 unsigned worker_refusals(const struct worker *worker);
 
-/* Asks the worker to close its largest connection if max-buffers is still passed and no other worker has a larger
- * one. Any thread. */
-void worker_shed(struct worker *worker);
-
-/* Bytes of the largest connection as last looked at. Any thread; a hint. */
-size_t worker_largest(const struct worker *worker);
-
 uv_loop_t *worker_loop(struct worker *worker);
 bool worker_stopping(const struct worker *worker);
 uint64_t worker_turn(const struct worker *worker); /* counts the turns of the loop */

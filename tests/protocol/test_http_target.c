@@ -88,6 +88,16 @@ static void test_parameters_come_in_order(void **state) {
     assert_false(strobe_http_next_parameter(&rest, &name, &value));
 }
 
+static void test_a_switch_is_off_only_when_it_says_so(void **state) {
+    (void)state;
+    assert_true(strobe_http_is_yes(strobe_slice_make(NULL, 0)));
+    assert_true(strobe_http_is_yes(slice("")));
+    assert_true(strobe_http_is_yes(slice("1")));
+    assert_true(strobe_http_is_yes(slice("00")));
+    assert_false(strobe_http_is_yes(slice("0")));
+    assert_false(strobe_http_is_yes(slice("false")));
+}
+
 static void test_times_to_live_have_units(void **state) {
     static const struct {
         const char *text;
@@ -264,19 +274,6 @@ static void test_etags_match_by_version(void **state) {
     }
 }
 
-static void test_a_single_etag_is_a_version(void **state) {
-    uint64_t version = 0;
-
-    (void)state;
-    assert_true(strobe_http_single_etag(slice("\"18446744073709551615\""), &version));
-    assert_true(version == UINT64_MAX);
-    assert_false(strobe_http_single_etag(slice("W/\"7\""), &version));
-    assert_false(strobe_http_single_etag(slice("\"7\", \"8\""), &version));
-    assert_false(strobe_http_single_etag(slice("\"7\" x"), &version));
-    assert_false(strobe_http_single_etag(slice("*"), &version));
-    assert_false(strobe_http_single_etag(slice("\"x\""), &version));
-}
-
 static void test_lists_have_members(void **state) {
     struct strobe_slice rest = slice(" a , ,\"b,\\\",c\" ,d"), member;
 
@@ -355,10 +352,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escapes_stand_for_bytes),    cmocka_unit_test(test_broken_escapes_are_refused),
         cmocka_unit_test(test_what_is_encoded_is_decoded), cmocka_unit_test(test_parameters_come_in_order),
+        cmocka_unit_test(test_a_switch_is_off_only_when_it_says_so),
         cmocka_unit_test(test_times_to_live_have_units),   cmocka_unit_test(test_hosts_are_names_or_addresses),
         cmocka_unit_test(test_broken_hosts_are_refused),   cmocka_unit_test(test_origins_equal_only_their_own),
         cmocka_unit_test(test_broken_origins_are_refused), cmocka_unit_test(test_etags_match_by_version),
-        cmocka_unit_test(test_a_single_etag_is_a_version), cmocka_unit_test(test_lists_have_members),
+        cmocka_unit_test(test_lists_have_members),
         cmocka_unit_test(test_accept_must_name_the_type),  cmocka_unit_test(test_ranges_are_single_or_ignored),
     };
 

@@ -78,6 +78,7 @@ static void open_world(struct world *w) {
 
 static void close_world(struct world *w) {
     free(w->answer);
+    session_fini(&w->session);
     strobe_resp_parser_fini(&w->parser);
     strobe_request_fini(&w->request);
     strobe_out_fini(&w->out);

@@ -154,6 +154,7 @@ class DeleteTest(ListCase):
         for query in (b"", b"?prefix=", b"?al", b"?prefix=%zz", b"?prefix=k&match=1"):
             self.assertEqual(self.delete(query).status, 400)
         self.assertEqual(self.server.resp("DBSIZE"), 100)
+        self.assertEqual(self.delete(b"?all=0").status, 400)
         self.assertEqual(json.loads(self.delete(b"?all").body), {"deleted": 100})
         self.assertEqual(self.server.resp("DBSIZE"), 0)
 
