@@ -6,7 +6,6 @@
  */
 #include "map/lock.h"
 
-#include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -12,7 +12,6 @@
 #include "map/map.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 

@@ -19,7 +19,6 @@
 #include <assert.h>
 
 #include "map/entry.h"
-#include "map/memory.h"
 #include "map/snapshot.h"
 
 /* A segment steps down when it would then still be only 0.7 full, so that it does not step up again at once. */

@@ -93,12 +93,17 @@ enum strobe_buf_status strobe_buf_expect(struct strobe_buf *buf, size_t want) {
     size_t room = buf->capacity - buf->end;
     size_t one_read = want < STROBE_READ_SIZE ? want : STROBE_READ_SIZE;
     size_t believed = held > STROBE_READ_SIZE ? held : STROBE_READ_SIZE;
+    size_t least;
 
     /* Room for one read is enough until it is used up; only then it is worth growing by much. */
     if (room >= one_read && room > 0) {
         return held < buf->max ? STROBE_BUF_OK : STROBE_BUF_FULL;
     }
     believed = want < believed ? want : believed;
+    /* A small hint says little: a word ends, and thousands may follow. */
+    least = held / 8 > STROBE_READ_SIZE ? held / 8 : STROBE_READ_SIZE;
+    least = least < buf->max - held ? least : buf->max - held;
+    believed = believed > least ? believed : least;
     return buf_make_room(buf, believed > 0 ? believed : 1, false);
 }
 

@@ -50,8 +50,9 @@ enum strobe_buf_status strobe_buf_reserve(struct strobe_buf *buf, size_t len);
 
 /* Makes room for the next read when WANT more bytes are said to come (a parser's hint, believed only
  * as far as bytes have arrived). When not even one read of STROBE_READ_SIZE fits, grows by WANT, but by no more
- * than BUF already holds or STROBE_READ_SIZE, whichever is more. So a length that is only announced costs one read's
- * room, and a large value arrives in amortized linear work, and without overshooting its end. Results as reserve. */
+ * than BUF already holds or STROBE_READ_SIZE, whichever is more, and by no less than an eighth of what it holds or
+ * STROBE_READ_SIZE. So a length that is only announced costs one read's room, a large value arrives in amortized linear
+ * work, and mostly without overshooting its end, and so do many small words. Results as reserve. */
 enum strobe_buf_status strobe_buf_expect(struct strobe_buf *buf, size_t want);
 
 /* The room after the bytes held, to be written into, then told with strobe_buf_added(). Borrowed

@@ -77,7 +77,8 @@ bool strobe_http_same_origin(const struct strobe_http_origin *origin, const char
 bool strobe_http_origins_equal(const struct strobe_http_origin *a, const struct strobe_http_origin *b);
 
 /* Does VERSION stand in the list of If-Match or If-None-Match (RFC 9110 section 8.8.3, 13.1)? STRONG (If-Match): weak
- * tags never match; else (If-None-Match) they do. "*" matches when EXISTS. Results: MATCH, NO_MATCH, INVALID (the field is malformed: 400). */
+ * tags never match; else (If-None-Match) they do. "*" matches when EXISTS. Results: MATCH,
+ * NO_MATCH, INVALID (the field is malformed: 400). */
 enum strobe_http_etag_match { STROBE_HTTP_ETAG_MATCH, STROBE_HTTP_ETAG_NO_MATCH, STROBE_HTTP_ETAG_INVALID };
 enum strobe_http_etag_match strobe_http_match_etag(struct strobe_slice list, uint64_t version, bool exists,
                                                    bool strong);

@@ -45,7 +45,7 @@
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
-const char *strobe_http_status_text(int status) {
+static const char *status_text(int status) {
     switch (status) {
 #define CASE(number, text) \
     case number: return text;
@@ -283,7 +283,7 @@ void strobe_http_reply_problem(struct strobe_http_reply *reply, int status, stru
     strobe_json_name(&json, "type");
     strobe_json_text(&json, "about:blank");
     strobe_json_name(&json, "title");
-    strobe_json_text(&json, strobe_http_status_text(status));
+    strobe_json_text(&json, status_text(status));
     strobe_json_name(&json, "status");
     strobe_json_i64(&json, status);
     strobe_json_name(&json, "detail");

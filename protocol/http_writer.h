@@ -90,7 +90,4 @@ void strobe_http_reply_text(struct strobe_http_reply *reply, int status, const c
 /* "HTTP/1.1 100 Continue" and its blank line. */
 void strobe_http_write_continue(struct strobe_out *out);
 
-/* "Not Found". "Unknown" for a status that strobe does not send. */
-const char *strobe_http_status_text(int status);
-
 #endif

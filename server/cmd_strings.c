@@ -144,7 +144,15 @@ enum command_outcome cmd_mget(struct command_call *call) {
 
 /* ---- writing a value given whole ------------------------------------------------------------------------ */
 
-bool when_read(struct command_call *call, struct when when, uint64_t *ms) {
+/* A time at which something shall expire, as words of a request say it. */
+struct when {
+    size_t word;   /* which word has the number; 0: none said */
+    bool seconds;  /* else milliseconds */
+    bool absolute; /* since 1970, else from now on */
+};
+
+/* Reads WHEN into *MS, milliseconds since 1970, always above 0. An error is written when it answers false. */
+static bool when_read(struct command_call *call, struct when when, uint64_t *ms) {
     int64_t time;
     if (!command_integer(call, when.word, &time)) return false;
     int64_t now = when.absolute ? 0 : (int64_t)command_now(call);

@@ -16,14 +16,4 @@ void commands_wait(struct command_call *call);
 /* An EXEC that cannot be one, because WHY: the transaction is discarded. */
 void commands_abort(struct command_call *call, const char *why);
 
-/* A time at which something shall expire, as words of a request say it. */
-struct when {
-    size_t word;   /* which word has the number; 0: none said */
-    bool seconds;  /* else milliseconds */
-    bool absolute; /* since 1970, else from now on */
-};
-
-/* Reads it into *MS, milliseconds since 1970, always above 0. An error is written when it answers false. */
-bool when_read(struct command_call *call, struct when when, uint64_t *ms);
-
 #endif

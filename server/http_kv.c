@@ -85,16 +85,16 @@ static bool has_conditions(const struct strobe_http_request *request) {
 /* RFC 9110 section 13.2.2: If-Match first, then If-None-Match. */
 static enum condition check_conditions(const struct strobe_http_request *request, const struct seen *seen) {
     bool is_read = request->method == STROBE_METHOD_GET || request->method == STROBE_METHOD_HEAD;
+    bool exists = seen_exists(seen);
     enum strobe_http_etag_match match;
 
     if (strobe_http_request_field(request, STROBE_HTTP_FIELD_IF_MATCH).data != NULL) {
-        match = strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_MATCH, seen->version, seen_exists(seen), true);
+        match = strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_MATCH, seen->version, exists, true);
         if (match != STROBE_HTTP_ETAG_MATCH) {
             return match == STROBE_HTTP_ETAG_INVALID ? CONDITION_BAD : CONDITION_FAILED;
         }
     }
-    match =
-        strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_NONE_MATCH, seen->version, seen_exists(seen), false);
+    match = strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_NONE_MATCH, seen->version, exists, false);
     if (match == STROBE_HTTP_ETAG_NO_MATCH) {
         return CONDITION_HOLDS;
     }

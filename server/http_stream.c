@@ -17,7 +17,6 @@
 
 #include "protocol/buf.h"
 #include "protocol/glob.h"
-#include "protocol/limits.h"
 #include "server/config.h"
 #include "server/conn.h"
 #include "server/http_kv.h"

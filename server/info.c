@@ -4,7 +4,6 @@
  * figure that we do not measure is left out rather than invented. */
 #include "server/info.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>

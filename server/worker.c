@@ -4,8 +4,9 @@
  *     ready connections -> one conn_turn() each per turn of the loop (uv_idle, active only while there are some)
  *     watched ones      -> conn_check() when the nearest deadline comes (uv_timer, active only while there are some)
  *
- * Always: an idle worker has no running timer and makes no system call (worker 0 has upkeep.c's). A connection leaves a list before it is
- * freed, and is freed only by its close callback, so that every walk below may close whom it likes.
+ * Always: an idle worker has no running timer and makes no system call (worker 0 has upkeep.c's timer). A connection
+ * leaves a list before it is freed, and is freed only by its close callback, so that every walk below may close whom
+ * it likes.
  * The stop: what has arrived is answered, then connections close; who does not take the replies within STOP_MS is
  * cut. Not here: what a connection does with a turn (conn.c), sockets that listen (listener.c).
  */

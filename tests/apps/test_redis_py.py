@@ -80,6 +80,52 @@ class RedisPy(unittest.TestCase):
             replies = pipe.execute()
         self.assertEqual(replies, [reply for i in range(5000) for reply in (True, str(i).encode(), i + 1)])
 
+    def test_pipelines_are_transactions_unless_told_otherwise(self):
+        with self.db.pipeline() as pipe:
+            pipe.set("k", 1).incr("k").get("k").mget("k", "none").expire("k", 100).ttl("k").scan(0).flushall().dbsize()
+            self.assertEqual(pipe.execute(), [True, 2, b"2", [b"2", None], True, 100, (0, []), True, 0])
+            for i in range(5000):
+                pipe.set(f"k{i}", i)
+            self.assertEqual(pipe.execute(), [True] * 5000)
+            pipe.set("word", "x").incr("word").get("word")
+            with self.assertRaisesRegex(redis.ResponseError, "Command # 2 .*value is not an integer"):
+                pipe.execute()
+            self.assertEqual(self.db.get("word"), b"x")
+            pipe.set("word", "y").execute_command("NOSUCH")
+            with self.assertRaisesRegex(redis.ResponseError, "unknown command"):
+                pipe.execute()
+        self.assertEqual(self.db.get("word"), b"x")
+
+    def test_counting_with_watch_as_its_documentation_does(self):
+        def count():
+            db = self.open()
+            for _ in range(50):
+                with db.pipeline() as pipe:
+                    while True:
+                        try:
+                            pipe.watch("total")
+                            value = int(pipe.get("total") or 0)
+                            pipe.multi()
+                            pipe.set("total", value + 1)
+                            pipe.execute()
+                            break
+                        except redis.WatchError:
+                            continue
+
+        def increment(pipe):
+            value = int(pipe.get("total"))
+            pipe.multi()
+            pipe.set("total", value + 1)
+
+        threads = [threading.Thread(target=count) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(self.db.get("total"), b"200")
+        self.assertEqual(self.db.transaction(increment, "total"), [True])
+        self.assertEqual(self.db.get("total"), b"201")
+
     def test_pipeline_tells_which_command_failed(self):
         with self.db.pipeline(transaction=False) as pipe:
             pipe.set("word", "x").incr("word").get("word")

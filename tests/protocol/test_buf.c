@@ -114,6 +114,30 @@ static void test_buf_grows_with_bytes_received_not_announced(void **state) {
     strobe_buf_fini(&buf);
 }
 
+static void test_buf_takes_many_small_words_in_few_reads(void **state) {
+    struct strobe_buf buf;
+    size_t total = (size_t)40 << 20, got = 0, reads = 0;
+
+    (void)state;
+    strobe_buf_init(&buf, (size_t)1 << 30);
+    fail_allocation(SIZE_MAX);
+    for (; got < total; reads++) {
+        size_t room;
+        char *to;
+
+        assert_int_equal(strobe_buf_expect(&buf, 7), STROBE_BUF_OK);
+        to = strobe_buf_room(&buf, &room);
+        assert_true(room > 0);
+        memset(to, 'v', room);
+        strobe_buf_added(&buf, room);
+        got += room;
+    }
+    assert_true(reads < 100);
+    assert_true(allocations_made < 100);
+    assert_true(allocation_largest <= total + total / 4);
+    strobe_buf_fini(&buf);
+}
+
 static void test_buf_costs_nothing_when_drained_and_trimmed(void **state) {
     struct strobe_buf buf;
 
@@ -432,6 +456,7 @@ int main(void) {
         cmocka_unit_test(test_buf_keeps_bytes_through_every_change),
         cmocka_unit_test(test_buf_takes_its_maximum_and_not_one_byte_more),
         cmocka_unit_test(test_buf_grows_with_bytes_received_not_announced),
+        cmocka_unit_test(test_buf_takes_many_small_words_in_few_reads),
         cmocka_unit_test(test_buf_costs_nothing_when_drained_and_trimmed),
         cmocka_unit_test(test_buf_without_memory_keeps_what_it_has),
         cmocka_unit_test(test_out_gathers_what_was_appended),

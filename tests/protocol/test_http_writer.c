@@ -12,6 +12,7 @@
 
 #include "protocol/buf.h"
 #include "protocol/http_writer.h"
+#include "tests/protocol/written.h"
 
 #define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -43,22 +44,7 @@ static int teardown(void **state) {
 
 /* All that was written, as a C string; the output is empty again. */
 static const char *sent(struct world *world) {
-    struct iovec pieces[16];
-    size_t len = 0, count;
-
-    assert_int_equal(strobe_out_status(&world->out), STROBE_BUF_OK);
-    while ((count = strobe_out_gather(&world->out, pieces, 16)) > 0) {
-        size_t taken = 0;
-
-        for (size_t i = 0; i < count; i++) {
-            assert_true(len + pieces[i].iov_len < sizeof(world->text));
-            memcpy(world->text + len, pieces[i].iov_base, pieces[i].iov_len);
-            len += pieces[i].iov_len;
-            taken += pieces[i].iov_len;
-        }
-        strobe_out_consume(&world->out, taken);
-    }
-    world->text[len] = '\0';
+    take_written(&world->out, world->text, sizeof world->text);
     return world->text;
 }
 

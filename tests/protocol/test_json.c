@@ -11,6 +11,7 @@
 
 #include "protocol/buf.h"
 #include "protocol/json.h"
+#include "tests/protocol/written.h"
 
 struct world {
     struct strobe_out_pool pool;
@@ -39,18 +40,7 @@ static int teardown(void **state) {
 }
 
 static const char *written(struct world *world) {
-    struct iovec pieces[16];
-    size_t len = 0, count = strobe_out_gather(&world->out, pieces, 16);
-
-    assert_int_equal(strobe_out_status(&world->out), STROBE_BUF_OK);
-    for (size_t i = 0; i < count; i++) {
-        assert_true(len + pieces[i].iov_len < sizeof(world->text));
-        memcpy(world->text + len, pieces[i].iov_base, pieces[i].iov_len);
-        len += pieces[i].iov_len;
-    }
-    assert_int_equal(len, strobe_out_pending(&world->out));
-    strobe_out_consume(&world->out, len);
-    world->text[len] = '\0';
+    take_written(&world->out, world->text, sizeof world->text);
     return world->text;
 }
 

@@ -500,6 +500,151 @@ static void test_keys_of_a_large_map_is_a_job_that_shows_one_instant(void **stat
     close_world(&w);
 }
 
+/* ---- transactions --------------------------------------------------------------------------------------- */
+
+/* EXEC, with the answer of its job if it left one. */
+static const char *exec_whole(struct world *w) {
+    ask(w, "EXEC");
+    if (w->outcome != COMMAND_LATER) return w->answer;
+    char *whole = strdup(w->answer);
+    enum command_slice slice = COMMAND_SLICE_MORE;
+    while (slice == COMMAND_SLICE_MORE) {
+        slice = w->call.job->slice(w->call.job, &w->reply);
+        size_t before = strlen(whole);
+        take_answer(w);
+        whole = realloc(whole, before + w->answer_len + 1);
+        memcpy(whole + before, w->answer, w->answer_len + 1);
+    }
+    assert_int_equal(slice, COMMAND_SLICE_DONE);
+    w->call.job->release(w->call.job);
+    free(w->answer);
+    w->answer = whole;
+    w->answer_len = strlen(whole);
+    return whole;
+}
+
+static void test_watched_key_that_expires_was_changed_and_one_that_had_expired_was_not(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    says(&w, "SET k v PX 10", "+OK\r\n");
+    says(&w, "WATCH k", "+OK\r\n");
+    w.map.now += 9;
+    says(&w, "MULTI", "+OK\r\n");
+    says(&w, "EXEC", "*0\r\n");
+    says(&w, "WATCH k", "+OK\r\n");
+    says(&w, "MULTI", "+OK\r\n");
+    w.map.now += 1;
+    says(&w, "EXEC", "*-1\r\n");
+    says(&w, "WATCH k", "+OK\r\n");
+    says(&w, "MULTI", "+OK\r\n");
+    uint64_t place = 0;
+    assert_int_equal(strobe_sweep(w.map.map, &place, 100), 1);
+    says(&w, "EXEC", "*0\r\n");
+    close_world(&w);
+}
+
+static void test_exec_over_a_large_map_keeps_the_order_of_its_replies(void **state) {
+    static const char *const lines[] = {"SET new 1", "KEYS nosuch",  "GET new", "KEYS k1",   "DEL k1",
+                                        "DBSIZE",    "KEYS k2999?", "FLUSHALL", "DBSIZE",   "KEYS k2"};
+    static const char begin[] = "*10\r\n+OK\r\n*0\r\n$1\r\n1\r\n*1\r\n$2\r\nk1\r\n:1\r\n:30000\r\n*10\r\n";
+    static const char end[] = "+OK\r\n:0\r\n*1\r\n$2\r\nk2\r\n";
+    struct world w;
+    (void)state;
+    open_world(&w);
+    map_world_fill(&w.map, "k", 30000);
+    says(&w, "MULTI", "+OK\r\n");
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) says(&w, lines[i], "+QUEUED\r\n");
+    exec_whole(&w);
+    assert_int_equal(strncmp(w.answer, begin, strlen(begin)), 0);
+    assert_string_equal(w.answer + w.answer_len - strlen(end), end);
+    says(&w, "DBSIZE", ":0\r\n");
+    close_world(&w);
+}
+
+static void test_exec_that_is_cut_off_in_its_job_leaves_nothing_behind(void **state) {
+    static const char *const lines[] = {"KEYS *", "GET k1", "KEYS *", "GET k1", "SCAN 0", "SET k1 v"};
+    struct world w;
+    (void)state;
+    open_world(&w);
+    map_world_fill(&w.map, "k", 30000);
+    for (unsigned slices = 0; slices < 60; slices += 7) {
+        says(&w, "MULTI", "+OK\r\n");
+        for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) says(&w, lines[i], "+QUEUED\r\n");
+        ask(&w, "EXEC");
+        assert_int_equal(w.outcome, COMMAND_LATER);
+        assert_true(w.call.job->memory > 0);
+        enum command_slice slice = COMMAND_SLICE_MORE;
+        for (unsigned i = 0; i < slices && slice == COMMAND_SLICE_MORE; i++) {
+            slice = w.call.job->slice(w.call.job, &w.reply);
+            take_answer(&w);
+        }
+        w.call.job->release(w.call.job);
+    }
+    close_world(&w);
+}
+
+static void test_exec_without_memory_answers_each_command_and_leaks_nothing(void **state) {
+    static const char *const lines[] = {"SET a 1 GET", "INCR a",  "MSET b 1 c 2", "KEYS *", "DEL a c",
+                                        "FLUSHALL",    "APPEND b x", "SCAN 0",    "RENAME b a", "GETEX a EX 10"};
+    const size_t count = sizeof lines / sizeof lines[0];
+    struct world w;
+    bool failed = true;
+    (void)state;
+    open_world(&w);
+    for (size_t n = 1; failed; n++) {
+        ask(&w, "FLUSHALL");
+        ask(&w, "MSET a 5 d 1");
+        ask(&w, "MULTI");
+        for (size_t i = 0; i < count; i++) ask(&w, lines[i]);
+        w.map.memory.fail_at = w.map.memory.calls + n;
+        const char *at = exec_whole(&w);
+        failed = w.map.memory.calls >= w.map.memory.fail_at;
+        w.map.memory.fail_at = 0;
+        assert_int_equal(strncmp(at, "*10\r\n", 5), 0);
+        skip_item(&at);
+        assert_int_equal(at - w.answer, w.answer_len);
+        assert_int_equal(strstr(w.answer, "-OOM ") != NULL, failed);
+        assert_true(n < 200);
+    }
+    close_world(&w);
+}
+
+static void test_command_that_cannot_wait_for_lack_of_memory_spoils_exec(void **state) {
+    struct world w;
+    char *value = calloc(1, STROBE_BLOB_MIN);
+    const struct strobe_slice set[] = {STROBE_SLICE("SET"), STROBE_SLICE("k"), {value, STROBE_BLOB_MIN}};
+    (void)state;
+    open_world(&w);
+    ask(&w, "MULTI");
+    w.map.memory.fail_at = w.map.memory.calls + 1;
+    assert_string_equal(ask_words(&w, set, 3), ERROR_OOM);
+    assert_string_equal(ask_words(&w, set, 3), "+QUEUED\r\n");
+    says(&w, "EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    says(&w, "EXISTS k", ":0\r\n");
+    free(value);
+    close_world(&w);
+}
+
+static void test_large_values_that_wait_are_put_without_a_copy(void **state) {
+    struct world w;
+    size_t len = STROBE_BLOB_MIN * 8;
+    char *value = malloc(len);
+    const struct strobe_slice set[] = {STROBE_SLICE("SET"), STROBE_SLICE("k"), {value, len}};
+    (void)state;
+    memset(value, 'v', len);
+    open_world(&w);
+    ask(&w, "MULTI");
+    assert_string_equal(ask_words(&w, set, 3), "+QUEUED\r\n");
+    size_t bytes = w.map.memory.bytes;
+    says(&w, "EXEC", "*1\r\n+OK\r\n");
+    assert_true(w.map.memory.bytes < bytes + len / 2);
+    ask(&w, "GET k");
+    assert_memory_equal(w.answer + strlen("$131072\r\n"), value, len);
+    free(value);
+    close_world(&w);
+}
+
 /* ---- the connection ------------------------------------------------------------------------------------- */
 
 static void test_hello_changes_the_protocol_and_reset_puts_it_back(void **state) {
@@ -562,6 +707,12 @@ int main(void) {
         cmocka_unit_test(test_lack_of_memory_fails_the_command_and_changes_nothing),
         cmocka_unit_test(test_scan_with_values_gives_pairs),
         cmocka_unit_test(test_keys_of_a_large_map_is_a_job_that_shows_one_instant),
+        cmocka_unit_test(test_watched_key_that_expires_was_changed_and_one_that_had_expired_was_not),
+        cmocka_unit_test(test_exec_over_a_large_map_keeps_the_order_of_its_replies),
+        cmocka_unit_test(test_exec_that_is_cut_off_in_its_job_leaves_nothing_behind),
+        cmocka_unit_test(test_exec_without_memory_answers_each_command_and_leaks_nothing),
+        cmocka_unit_test(test_command_that_cannot_wait_for_lack_of_memory_spoils_exec),
+        cmocka_unit_test(test_large_values_that_wait_are_put_without_a_copy),
         cmocka_unit_test(test_hello_changes_the_protocol_and_reset_puts_it_back),
         cmocka_unit_test(test_calls_hits_and_failures_are_counted),
     };

@@ -272,6 +272,7 @@ class People(unittest.TestCase):
             client.ask("GET", "none")
             text = client.ask("INFO").decode()
             fields = dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+            self.assertEqual(int(fields["tcp_port"]), server.port)
             for name in ("redis_version strobe_version redis_mode os process_id run_id tcp_port uptime_in_seconds "
                          "connected_clients maxclients blocked_clients used_memory used_memory_human used_memory_rss "
                          "used_memory_peak maxmemory maxmemory_policy mem_fragmentation_ratio mem_allocator loading "

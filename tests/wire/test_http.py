@@ -136,6 +136,8 @@ class HttpTest(HttpCase):
             for i, status in enumerate(statuses):
                 reply = client.reply(is_head=i == 0 and data.startswith(b"HEAD"))
                 self.assertEqual(reply.status, status, reply)
+                if status >= 400 and not data.startswith(b"HEAD"):
+                    self.assertRegex(json.loads(reply.body)["detail"], r"^\S.*[^.]\.$")
                 self.assertIsNotNone(email.utils.parsedate(reply.headers["date"]))
             if is_closed:
                 self.assertEqual(client.rest(), b"")
@@ -351,9 +353,12 @@ class HttpTest(HttpCase):
 
     def test_root_is_text_for_curl_and_a_page_for_a_browser(self):
         text = self.ask(get(b"/", b"Accept: */*"))
+        self.assertIn(b"curl localhost:%d/kv/greeting" % self.server.http_port, text.body)
+        self.assertIn(b"is on port %d." % self.server.port, text.body)
         self.assertTrue(text.headers["content-type"].startswith("text/plain"))
         self.assertIn(b"curl", text.body)
         page = self.ask(get(b"/", b"Accept: text/html,application/xhtml+xml,*/*;q=0.8"))
+        self.assertIn(b"localhost:%d/kv/greeting" % self.server.http_port, page.body)
         self.assertTrue(page.headers["content-type"].startswith("text/html"))
         self.assertIn(b"</html>", page.body)
 

@@ -68,6 +68,19 @@ test('an error rejects its own command only', async () => {
   assert.match(settled[2].reason.message, /^ERR unknown command 'LPUSH'/);
 });
 
+test('multi and watch', async () => {
+  assert.deepEqual(await client.multi().set('k', '1').incr('k').get('k').get('none').exec(), ['OK', 2, '2', null]);
+  await assert.rejects(client.multi().set('k', 'x').incr('k').exec());
+  assert.equal(await client.get('k'), 'x');
+  const other = await createClient({ socket: { port, reconnectStrategy: false } }).connect();
+  await other.watch('k');
+  await client.set('k', 'y');
+  await assert.rejects(other.multi().set('k', 'z').exec(), /watch/i);
+  await other.watch('k');
+  assert.deepEqual(await other.multi().set('k', 'z').exec(), ['OK']);
+  other.destroy();
+});
+
 test('RESP3', async () => {
   const three = await createClient({ RESP: 3, socket: { port, reconnectStrategy: false } }).connect();
   assert.equal(await three.set('k', 'v'), 'OK');
