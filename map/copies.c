@@ -20,13 +20,11 @@
 #define CHAINS_MIN 64u
 
 /* Prefixes differ in their high bits; a multiplication spreads them over the low ones. */
-STROBE_INSIDE static uint32_t chain_of(const struct copies *copies, uint64_t prefix)
-{
+STROBE_INSIDE static uint32_t chain_of(const struct copies *copies, uint64_t prefix) {
     return (uint32_t)((prefix * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & (copies->chains_count - 1);
 }
 
-STROBE_INSIDE static void link_copy(struct copies *copies, struct copy *copy)
-{
+STROBE_INSIDE static void link_copy(struct copies *copies, struct copy *copy) {
     struct copy **chain = &copies->chains[chain_of(copies, copy->prefix)];
 
     copy->next = *chain;
@@ -34,13 +32,11 @@ STROBE_INSIDE static void link_copy(struct copies *copies, struct copy *copy)
 }
 
 /* More chains, when there are too few. Without memory chains are longer, and that is all. */
-STROBE_INSIDE static bool grow(struct copies *copies, const struct strobe_allocator *allocator, uint32_t want)
-{
+STROBE_INSIDE static bool grow(struct copies *copies, const struct strobe_allocator *allocator, uint32_t want) {
     struct copies old = {.chains = copies->chains, .chains_count = copies->chains_count};
     struct copy **chains = memory_alloc(allocator, want * sizeof *chains, MEMORY_WORD);
 
-    if (!chains)
-        return old.chains != NULL;
+    if (!chains) return old.chains != NULL;
     memset(chains, 0, want * sizeof(struct copy *));
     copies->chains = chains;
     copies->chains_count = want;
@@ -55,27 +51,21 @@ STROBE_INSIDE static bool grow(struct copies *copies, const struct strobe_alloca
 }
 
 STROBE_INSIDE static bool make_chains(struct copies *copies, const struct strobe_allocator *allocator,
-                        uint32_t expected)
-{
+                                      uint32_t expected) {
     uint32_t want = copies->chains_count ? copies->chains_count : CHAINS_MIN;
 
-    while (want < expected && want < UINT32_C(1) << 24)
-        want *= 2;
-    if (copies->count > 2 * want)
-        want *= 2;
+    while (want < expected && want < UINT32_C(1) << 24) want *= 2;
+    if (copies->count > 2 * want) want *= 2;
     return want == copies->chains_count || grow(copies, allocator, want);
 }
 
-struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator,
-                        const struct segment *segment, uint64_t mark, uint64_t version, uint32_t expected)
-{
+struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator, const struct segment *segment,
+                        uint64_t mark, uint64_t version, uint32_t expected) {
     struct copy *copy;
 
-    if (!make_chains(copies, allocator, expected))
-        return NULL;
+    if (!make_chains(copies, allocator, expected)) return NULL;
     copy = memory_alloc(allocator, sizeof *copy, MEMORY_WORD);
-    if (!copy)
-        return NULL;
+    if (!copy) return NULL;
     memset(copy, 0, sizeof *copy);
     copy->image = segment_copy(allocator, segment);
     if (!copy->image) {
@@ -101,8 +91,7 @@ struct walk {
     unsigned bits, next_bits;
 };
 
-STROBE_INSIDE static struct copy *walk_next(struct walk *walk)
-{
+STROBE_INSIDE static struct copy *walk_next(struct walk *walk) {
     for (;;) {
         for (; walk->at; walk->at = walk->at->next) {
             struct copy *copy = walk->at;
@@ -112,17 +101,14 @@ STROBE_INSIDE static struct copy *walk_next(struct walk *walk)
                 return copy;
             }
         }
-        while (walk->next_bits <= 64 && walk->copies->of_bits[walk->next_bits] == 0)
-            walk->next_bits++;
-        if (walk->next_bits > 64)
-            return NULL;
+        while (walk->next_bits <= 64 && walk->copies->of_bits[walk->next_bits] == 0) walk->next_bits++;
+        if (walk->next_bits > 64) return NULL;
         walk->bits = walk->next_bits++;
         walk->at = walk->copies->chains[chain_of(walk->copies, range_prefix(walk->hash, walk->bits))];
     }
 }
 
-struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s)
-{
+struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s) {
     struct walk walk = {.copies = copies, .hash = hash};
     struct copy *copy;
 
@@ -133,20 +119,17 @@ struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s)
 
 /* The newest copy older than BELOW that names an entry of VERSION at HASH. */
 STROBE_INSIDE static struct copy *newest_naming(const struct copies *copies, uint64_t hash, uint64_t version,
-                                  uint64_t below)
-{
+                                                uint64_t below) {
     struct walk walk = {.copies = copies, .hash = hash};
     struct copy *newest = NULL, *copy;
 
     while ((copy = walk_next(&walk))) {
-        if (copy->frozen >= version && copy->mark < below && (!newest || copy->mark > newest->mark))
-            newest = copy;
+        if (copy->frozen >= version && copy->mark < below && (!newest || copy->mark > newest->mark)) newest = copy;
     }
     return newest;
 }
 
-STROBE_INSIDE static void own(struct copy *copy, uint64_t hash, struct strobe_entry *entry)
-{
+STROBE_INSIDE static void own(struct copy *copy, uint64_t hash, struct strobe_entry *entry) {
     segment_slot slot = segment_find_entry(copy->image, hash, entry);
 
     assert(slot != SEGMENT_NO_SLOT);
@@ -154,25 +137,20 @@ STROBE_INSIDE static void own(struct copy *copy, uint64_t hash, struct strobe_en
     copy->owned_bytes += strobe_entry_memory(entry);
 }
 
-bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry)
-{
+bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) {
     struct copy *copy;
 
-    if (copies->count == 0)
-        return false;
+    if (copies->count == 0) return false;
     copy = newest_naming(copies, hash, strobe_entry_version(entry), UINT64_MAX);
-    if (!copy)
-        return false;
+    if (!copy) return false;
     own(copy, hash, entry);
     return true;
 }
 
-STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy)
-{
+STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy) {
     struct copy **at = &copies->chains[chain_of(copies, copy->prefix)];
 
-    while (*at != copy)
-        at = &(*at)->next;
+    while (*at != copy) at = &(*at)->next;
     *at = copy->next;
     copy->next = NULL;
     copies->count--;
@@ -180,14 +158,12 @@ STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy)
 }
 
 uint32_t copies_remove(struct copies *copies, struct copy *copy,
-                   uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
-                   const void *context)
-{
+                       uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
+                       const void *context) {
     uint32_t looked = 0;
 
     unlink_copy(copies, copy);
-    if (copies->count == 0)
-        return 0;
+    if (copies->count == 0) return 0;
     for (unsigned word = 0; word < COPY_OWNED_WORDS; word++) {
         for (uint64_t left = copy->owned[word]; left; left &= left - 1) {
             segment_slot slot = (segment_slot)(word * 64 + (unsigned)__builtin_ctzll(left));
@@ -196,8 +172,7 @@ uint32_t copies_remove(struct copies *copies, struct copy *copy,
             struct copy *older = newest_naming(copies, hash, strobe_entry_version(entry), copy->mark);
 
             looked++;
-            if (!older)
-                continue;
+            if (!older) continue;
             own(older, hash, entry);
             copy->owned[word] &= ~(left & (~left + 1));
             copy->owned_bytes -= strobe_entry_memory(entry);
@@ -206,13 +181,11 @@ uint32_t copies_remove(struct copies *copies, struct copy *copy,
     return looked;
 }
 
-uint64_t copy_bytes(const struct copy *copy)
-{
+uint64_t copy_bytes(const struct copy *copy) {
     return sizeof *copy + segment_size(copy->image->class);
 }
 
-uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy)
-{
+uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) {
     uint64_t bytes = copy_bytes(copy) + copy->owned_bytes;
 
     for (unsigned word = 0; word < COPY_OWNED_WORDS; word++) {
@@ -227,20 +200,17 @@ uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy)
     return bytes;
 }
 
-bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy), void *context)
-{
+bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy), void *context) {
     for (uint32_t i = 0; i < copies->chains_count && copies->count; i++) {
         for (struct copy *copy = copies->chains[i], *next; copy; copy = next) {
             next = copy->next;
-            if (!do_copy(context, copy))
-                return false;
+            if (!do_copy(context, copy)) return false;
         }
     }
     return true;
 }
 
-void copies_fini(struct copies *copies, const struct strobe_allocator *allocator)
-{
+void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) {
     assert(copies->count == 0);
     memory_release(allocator, copies->chains, copies->chains_count * sizeof(struct copy *), MEMORY_WORD);
     copies->chains = NULL;

@@ -29,21 +29,18 @@ struct copies {
 };
 
 /* The first hash behind the range of PREFIX; 0 means the end of all. */
-static inline uint64_t range_end(uint64_t prefix, unsigned bits)
-{
+static inline uint64_t range_end(uint64_t prefix, unsigned bits) {
     return bits ? prefix + (UINT64_C(1) << (64 - bits)) : 0;
 }
 
-static inline uint64_t range_prefix(uint64_t hash, unsigned bits)
-{
+static inline uint64_t range_prefix(uint64_t hash, unsigned bits) {
     return bits ? hash & ~(UINT64_C(0)) << (64 - bits) : 0;
 }
 
 /* Keeps an image of SEGMENT for the snapshots in (segment->mark, MARK]. EXPECTED is how many copies there may be.
  * NULL without memory, and then nothing has changed. */
-struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator,
-                        const struct segment *segment, uint64_t mark, uint64_t version,
-                        uint32_t expected) STROBE_INSIDE;
+struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator, const struct segment *segment,
+                        uint64_t mark, uint64_t version, uint32_t expected) STROBE_INSIDE;
 
 /* The copy that shows snapshot S the place HASH, or NULL. */
 struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s) STROBE_INSIDE;
@@ -54,8 +51,8 @@ bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry
 /* Takes COPY out. What it owned goes to the next older copies that name it; what stays with it dies with it.
  * Returns how many entries it had to look at: each costs a miss or two. */
 uint32_t copies_remove(struct copies *copies, struct copy *copy,
-                   uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
-                   const void *context) STROBE_INSIDE;
+                       uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
+                       const void *context) STROBE_INSIDE;
 
 /* Frees a copy that was taken out, with what it owns. Needs no lock: nobody else knows it. Returns the bytes given
  * back. */
@@ -65,8 +62,7 @@ uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) 
 uint64_t copy_bytes(const struct copy *copy);
 
 /* Calls DO_COPY with each copy, which may take that copy out, until it says false. True: it never did. */
-bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy),
-                 void *context) STROBE_INSIDE;
+bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy), void *context) STROBE_INSIDE;
 
 /* Frees the chains. There must be no copies left. */
 void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) STROBE_INSIDE;

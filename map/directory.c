@@ -10,14 +10,11 @@
 
 #include "map/memory.h"
 
-size_t directory_bytes(const struct directory *directory)
-{
+size_t directory_bytes(const struct directory *directory) {
     return sizeof *directory + (sizeof directory->slots[0] << directory->depth);
 }
 
-struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator,
-                                uint32_t depth)
-{
+struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator, uint32_t depth) {
     struct directory *directory = pool->spare[depth];
 
     if (directory) {
@@ -25,22 +22,18 @@ struct directory *directory_get(struct directory_pool *pool, const struct strobe
         return directory;
     }
     directory = memory_alloc(allocator, sizeof *directory + (sizeof directory->slots[0] << depth), MEMORY_WORD);
-    if (!directory)
-        return NULL;
+    if (!directory) return NULL;
     directory->depth = depth;
-    for (size_t i = 0; i < (size_t)1 << depth; i++)
-        atomic_init(&directory->slots[i], 0);
+    for (size_t i = 0; i < (size_t)1 << depth; i++) atomic_init(&directory->slots[i], 0);
     return directory;
 }
 
-void directory_put(struct directory_pool *pool, struct directory *directory)
-{
+void directory_put(struct directory_pool *pool, struct directory *directory) {
     directory->next = pool->spare[directory->depth];
     pool->spare[directory->depth] = directory;
 }
 
-void directory_pool_fini(struct directory_pool *pool, const struct strobe_allocator *allocator)
-{
+void directory_pool_fini(struct directory_pool *pool, const struct strobe_allocator *allocator) {
     for (uint32_t depth = 0; depth <= DIRECTORY_DEPTH_MAX; depth++) {
         for (struct directory *d = pool->spare[depth], *next; d; d = next) {
             next = d->next;

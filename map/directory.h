@@ -24,36 +24,31 @@ struct directory_pool {
 };
 
 /* A directory of DEPTH with undefined slots, or NULL. */
-struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator,
-                                uint32_t depth) STROBE_INSIDE;
+struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator, uint32_t depth)
+    STROBE_INSIDE;
 void directory_put(struct directory_pool *pool, struct directory *directory) STROBE_INSIDE;
 void directory_pool_fini(struct directory_pool *pool, const struct strobe_allocator *allocator) STROBE_INSIDE;
 size_t directory_bytes(const struct directory *directory);
 
 /* The slot of HASH; SHIFT is how many of its high bits chose the shard. */
-static inline size_t directory_index(const struct directory *directory, uint64_t hash, uint32_t shift)
-{
+static inline size_t directory_index(const struct directory *directory, uint64_t hash, uint32_t shift) {
     return (size_t)((hash << shift) >> 1 >> (63 - directory->depth));
 }
 
-static inline uint64_t directory_word(const struct directory *directory, size_t index)
-{
+static inline uint64_t directory_word(const struct directory *directory, size_t index) {
     return atomic_load_explicit(&directory->slots[index], memory_order_relaxed);
 }
 
-static inline void directory_set(struct directory *directory, size_t index, const struct segment *segment)
-{
+static inline void directory_set(struct directory *directory, size_t index, const struct segment *segment) {
     atomic_store_explicit(&directory->slots[index], (uint64_t)(uintptr_t)segment | segment->class,
                           memory_order_relaxed);
 }
 
-static inline struct segment *directory_segment(uint64_t word)
-{
+static inline struct segment *directory_segment(uint64_t word) {
     return (struct segment *)(uintptr_t)(word & ~(uint64_t)(SEGMENT_CLASSES - 1));
 }
 
-static inline unsigned directory_class(uint64_t word)
-{
+static inline unsigned directory_class(uint64_t word) {
     return (unsigned)(word & (SEGMENT_CLASSES - 1));
 }
 

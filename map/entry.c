@@ -30,19 +30,15 @@ struct strobe_blob {
     char bytes[];
 };
 
-static inline size_t length_size(size_t n)
-{
+static inline size_t length_size(size_t n) {
     size_t size = 1;
 
-    while (n >>= 7)
-        size++;
+    while (n >>= 7) size++;
     return size;
 }
 
-static inline unsigned char *length_write(unsigned char *at, size_t n)
-{
-    for (; n >= 128; n >>= 7)
-        *at++ = (unsigned char)(n | 128);
+static inline unsigned char *length_write(unsigned char *at, size_t n) {
+    for (; n >= 128; n >>= 7) *at++ = (unsigned char)(n | 128);
     *at++ = (unsigned char)n;
     return at;
 }
@@ -53,8 +49,7 @@ struct layout {
     size_t key_len, value_len, type_len, size;
 };
 
-static inline struct layout layout_of(const struct strobe_entry *e)
-{
+static inline struct layout layout_of(const struct strobe_entry *e) {
     struct layout l = {0};
     const unsigned char *at = entry_length(entry_length(e->rest, &l.key_len), &l.value_len);
     unsigned flags = entry_flags(e);
@@ -75,69 +70,56 @@ static inline struct layout layout_of(const struct strobe_entry *e)
     return l;
 }
 
-static inline struct strobe_blob *blob_at(const unsigned char *at)
-{
+static inline struct strobe_blob *blob_at(const unsigned char *at) {
     struct strobe_blob *blob;
 
     memcpy(&blob, at, sizeof blob);
     return blob;
 }
 
-struct strobe_blob *strobe_blob_new(struct strobe_map *map, size_t len)
-{
+struct strobe_blob *strobe_blob_new(struct strobe_map *map, size_t len) {
     const struct strobe_allocator *allocator = map_allocator(map);
     struct strobe_blob *blob;
 
-    if (len > STROBE_VALUE_MAX)
-        return NULL;
+    if (len > STROBE_VALUE_MAX) return NULL;
     blob = memory_alloc(allocator, sizeof *blob + len, MEMORY_WORD);
-    if (!blob)
-        return NULL;
+    if (!blob) return NULL;
     blob->allocator = allocator;
     blob->len = len;
     atomic_init(&blob->holders, 1);
     return blob;
 }
 
-char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len)
-{
-    if (len)
-        *len = blob->len;
+char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len) {
+    if (len) *len = blob->len;
     return blob->bytes;
 }
 
-struct strobe_blob *strobe_blob_share(struct strobe_blob *blob)
-{
+struct strobe_blob *strobe_blob_share(struct strobe_blob *blob) {
     /* Whoever shares holds it already, so nothing has to be ordered. */
     atomic_fetch_add_explicit(&blob->holders, 1, memory_order_relaxed);
     return blob;
 }
 
-void strobe_blob_release(struct strobe_blob *blob)
-{
-    if (!blob)
-        return;
+void strobe_blob_release(struct strobe_blob *blob) {
+    if (!blob) return;
     /* Release: our reads come before. Acquire: the last one sees that everybody else's did. */
     if (atomic_fetch_sub_explicit(&blob->holders, 1, memory_order_acq_rel) == 1)
         memory_release(blob->allocator, blob, sizeof *blob + blob->len, MEMORY_WORD);
 }
 
 /* The blob for a new entry: the given one shared, or a new one. NULL: no memory. */
-static struct strobe_blob *blob_for(struct strobe_map *map, const struct strobe_entry_spec *spec)
-{
+static struct strobe_blob *blob_for(struct strobe_map *map, const struct strobe_entry_spec *spec) {
     struct strobe_blob *blob;
 
-    if (spec->blob)
-        return strobe_blob_share(spec->blob);
+    if (spec->blob) return strobe_blob_share(spec->blob);
     blob = strobe_blob_new(map, spec->len);
-    if (blob && spec->value)
-        memcpy(blob->bytes, spec->value, spec->len);
+    if (blob && spec->value) memcpy(blob->bytes, spec->value, spec->len);
     return blob;
 }
 
 enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_entry_spec *spec,
-                                    struct strobe_entry **out)
-{
+                                    struct strobe_entry **out) {
     size_t key_len = spec->key->len;
     size_t len = spec->blob ? spec->blob->len : spec->len;
     bool large = spec->blob || len >= STROBE_BLOB_MIN;
@@ -149,8 +131,7 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
 
     if (key_len == 0 || key_len > STROBE_KEY_MAX || len > STROBE_VALUE_MAX || spec->type_len > STROBE_TYPE_MAX)
         return STROBE_TOO_BIG;
-    if (large && !(blob = blob_for(map, spec)))
-        return STROBE_NO_MEMORY;
+    if (large && !(blob = blob_for(map, spec))) return STROBE_NO_MEMORY;
     size = sizeof *e + length_size(key_len) + length_size(len) + (spec->expiry ? 8 : 0) +
            (spec->type_len ? 1 + spec->type_len : 0) + key_len + (large ? sizeof blob : len);
     e = memory_alloc(map_allocator(map), size, MEMORY_WORD);
@@ -185,86 +166,70 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
     return STROBE_OK;
 }
 
-char *strobe_entry_fill(struct strobe_entry *entry)
-{
+char *strobe_entry_fill(struct strobe_entry *entry) {
     struct layout l = layout_of(entry);
 
-    if (entry_flags(entry) & ENTRY_BLOB)
-        return blob_at(l.value)->bytes;
+    if (entry_flags(entry) & ENTRY_BLOB) return blob_at(l.value)->bytes;
     return (char *)entry + (l.value - (const unsigned char *)entry);
 }
 
-void strobe_entry_free(struct strobe_map *map, struct strobe_entry *entry)
-{
-    if (entry)
-        entry_destroy(map_allocator(map), entry);
+void strobe_entry_free(struct strobe_map *map, struct strobe_entry *entry) {
+    if (entry) entry_destroy(map_allocator(map), entry);
 }
 
-void entry_destroy(const struct strobe_allocator *allocator, struct strobe_entry *entry)
-{
+void entry_destroy(const struct strobe_allocator *allocator, struct strobe_entry *entry) {
     struct layout l = layout_of(entry);
 
-    if (entry_flags(entry) & ENTRY_BLOB)
-        strobe_blob_release(blob_at(l.value));
+    if (entry_flags(entry) & ENTRY_BLOB) strobe_blob_release(blob_at(l.value));
     memory_release(allocator, entry, l.size, MEMORY_WORD);
 }
 
-void entry_set_version(struct strobe_entry *entry, uint64_t version)
-{
+void entry_set_version(struct strobe_entry *entry, uint64_t version) {
     entry->version_flags = version << 8 | entry_flags(entry);
 }
 
-const char *strobe_entry_key(const struct strobe_entry *entry, size_t *len)
-{
+const char *strobe_entry_key(const struct strobe_entry *entry, size_t *len) {
     struct layout l = layout_of(entry);
 
     *len = l.key_len;
     return (const char *)l.key;
 }
 
-const char *strobe_entry_value(const struct strobe_entry *entry, size_t *len)
-{
+const char *strobe_entry_value(const struct strobe_entry *entry, size_t *len) {
     struct layout l = layout_of(entry);
 
     *len = l.value_len;
-    if (entry_flags(entry) & ENTRY_BLOB)
-        return blob_at(l.value)->bytes;
+    if (entry_flags(entry) & ENTRY_BLOB) return blob_at(l.value)->bytes;
     return (const char *)l.value;
 }
 
-const char *strobe_entry_type(const struct strobe_entry *entry, size_t *len)
-{
+const char *strobe_entry_type(const struct strobe_entry *entry, size_t *len) {
     struct layout l = layout_of(entry);
 
     *len = l.type_len;
     return (const char *)l.type;
 }
 
-uint64_t strobe_entry_version(const struct strobe_entry *entry)
-{
+uint64_t strobe_entry_version(const struct strobe_entry *entry) {
     return entry->version_flags >> 8;
 }
 
-uint64_t strobe_entry_expiry(const struct strobe_entry *entry)
-{
+uint64_t strobe_entry_expiry(const struct strobe_entry *entry) {
     struct layout l;
     uint64_t expiry = 0;
 
-    if (!entry_expires(entry))
-        return 0;
+    if (!entry_expires(entry)) return 0;
     l = layout_of(entry);
     memcpy(&expiry, l.expiry, sizeof expiry);
     return expiry;
 }
 
-size_t strobe_entry_memory(const struct strobe_entry *entry)
-{
+size_t strobe_entry_memory(const struct strobe_entry *entry) {
     struct layout l = layout_of(entry);
 
     return l.size + (entry_flags(entry) & ENTRY_BLOB ? sizeof(struct strobe_blob) + l.value_len : 0);
 }
 
-struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry)
-{
+struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry) {
     return entry_flags(entry) & ENTRY_BLOB ? blob_at(layout_of(entry).value) : NULL;
 }

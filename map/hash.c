@@ -13,8 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-static inline uint64_t read64(const unsigned char *bytes)
-{
+static inline uint64_t read64(const unsigned char *bytes) {
     uint64_t word;
 
     memcpy(&word, bytes, sizeof word);
@@ -25,8 +24,7 @@ static inline uint64_t read64(const unsigned char *bytes)
 }
 
 /* The last 0 to 7 bytes as a little-endian number. */
-static inline uint64_t read_tail(const unsigned char *bytes, size_t len)
-{
+static inline uint64_t read_tail(const unsigned char *bytes, size_t len) {
     uint64_t word = 0;
 
     switch (len) {
@@ -42,8 +40,7 @@ static inline uint64_t read_tail(const unsigned char *bytes, size_t len)
     return word;
 }
 
-static inline uint64_t rotate(uint64_t word, int by)
-{
+static inline uint64_t rotate(uint64_t word, int by) {
     return (word << by) | (word >> (64 - by));
 }
 
@@ -51,8 +48,7 @@ struct state {
     uint64_t a, b, c, d;
 };
 
-static inline void round_once(struct state *s)
-{
+static inline void round_once(struct state *s) {
     s->a += s->b;
     s->c += s->d;
     s->b = rotate(s->b, 13) ^ s->a;
@@ -65,13 +61,11 @@ static inline void round_once(struct state *s)
     s->c = rotate(s->c, 32);
 }
 
-struct hash_key hash_key_from_bytes(const uint8_t seed[16])
-{
+struct hash_key hash_key_from_bytes(const uint8_t seed[16]) {
     return (struct hash_key){read64(seed), read64(seed + 8)};
 }
 
-_Bool hash_random_seed(uint8_t seed[16])
-{
+_Bool hash_random_seed(uint8_t seed[16]) {
     size_t got = 0;
 
     while (got < 16) {
@@ -85,12 +79,11 @@ _Bool hash_random_seed(uint8_t seed[16])
     return 1;
 }
 
-uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len)
-{
+uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len) {
     const unsigned char *bytes = data;
     const unsigned char *tail = bytes + (len & ~(size_t)7);
-    struct state s = {key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du,
-                      key->k0 ^ 0x6c7967656e657261u, key->k1 ^ 0x7465646279746573u};
+    struct state s = {key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du, key->k0 ^ 0x6c7967656e657261u,
+                      key->k1 ^ 0x7465646279746573u};
     uint64_t last = (uint64_t)len << 56 | read_tail(tail, len & 7);
 
     for (; bytes != tail; bytes += 8) {

@@ -15,8 +15,7 @@
 
 #define LOCK_SPINS 64 /* looks before sleeping: about a microsecond, some twenty holds of the lock */
 
-static inline void relax(void)
-{
+static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #endif
@@ -24,20 +23,19 @@ static inline void relax(void)
 
 #ifdef STROBE_DEBUG
 /* Whoever waits for a lock that it holds waits for ever. */
-static void assert_not_held(const struct lock *lock)
-{
-    if (atomic_load_explicit(&lock->owner, memory_order_relaxed) != (uint64_t)pthread_self())
-        return;
+static void assert_not_held(const struct lock *lock) {
+    if (atomic_load_explicit(&lock->owner, memory_order_relaxed) != (uint64_t)pthread_self()) return;
     (void)fprintf(stderr, "strobe map: this thread enters a lock that it holds already (lock %p)\n",
                   (const void *)lock);
     abort();
 }
 #else
-static void assert_not_held(const struct lock *lock) { (void)lock; }
+static void assert_not_held(const struct lock *lock) {
+    (void)lock;
+}
 #endif
 
-void lock_wait(struct lock *lock)
-{
+void lock_wait(struct lock *lock) {
     assert_not_held(lock);
     atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
     for (int spin = 0; spin < LOCK_SPINS; spin++) {
@@ -56,30 +54,25 @@ void lock_wait(struct lock *lock)
     }
 }
 
-void lock_wake(struct lock *lock)
-{
+void lock_wake(struct lock *lock) {
     (void)syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 #ifdef STROBE_DEBUG
-void lock_note_owner(struct lock *lock)
-{
+void lock_note_owner(struct lock *lock) {
     atomic_store_explicit(&lock->owner, (uint64_t)pthread_self(), memory_order_relaxed);
 }
 
-void lock_note_free(struct lock *lock)
-{
+void lock_note_free(struct lock *lock) {
     lock_assert_held(lock);
     atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);
 }
 
-void lock_assert_held(const struct lock *lock)
-{
+void lock_assert_held(const struct lock *lock) {
     /* Only this thread can have stored its own number, so relaxed order is enough. */
     uint64_t owner = atomic_load_explicit(&lock->owner, memory_order_relaxed);
 
-    if (owner == (uint64_t)pthread_self())
-        return;
+    if (owner == (uint64_t)pthread_self()) return;
     (void)fprintf(stderr,
                   "strobe map: this thread touches what a lock guards without holding that lock"
                   " (lock %p, holder %llx, this thread %llx)\n",

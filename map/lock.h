@@ -15,13 +15,13 @@
 
 #if defined(__clang__)
 extern struct strobe_lock_class strobe_snapshots_lock __attribute__((acquired_after(strobe_shard_lock)));
-#define SHARD_GUARDED __attribute__((guarded_by(strobe_shard_lock)))
+#define SHARD_GUARDED     __attribute__((guarded_by(strobe_shard_lock)))
 #define SNAPSHOTS_GUARDED __attribute__((guarded_by(strobe_snapshots_lock)))
-#define SNAPSHOTS_ENTERS __attribute__((acquire_capability(strobe_snapshots_lock)))
-#define SNAPSHOTS_LEAVES __attribute__((release_capability(strobe_snapshots_lock)))
-#define SNAPSHOTS_INSIDE __attribute__((requires_capability(strobe_snapshots_lock)))
+#define SNAPSHOTS_ENTERS  __attribute__((acquire_capability(strobe_snapshots_lock)))
+#define SNAPSHOTS_LEAVES  __attribute__((release_capability(strobe_snapshots_lock)))
+#define SNAPSHOTS_INSIDE  __attribute__((requires_capability(strobe_snapshots_lock)))
 #define SNAPSHOTS_OUTSIDE __attribute__((locks_excluded(strobe_snapshots_lock)))
-#define LOCK_UNCHECKED __attribute__((no_thread_safety_analysis))
+#define LOCK_UNCHECKED    __attribute__((no_thread_safety_analysis))
 #else
 #define SHARD_GUARDED
 #define SNAPSHOTS_GUARDED
@@ -41,22 +41,27 @@ struct lock {
 #endif
 };
 
-void lock_wait(struct lock *lock);   /* the slow half of lock_enter */
-void lock_wake(struct lock *lock);   /* the slow half of lock_leave */
+void lock_wait(struct lock *lock); /* the slow half of lock_enter */
+void lock_wake(struct lock *lock); /* the slow half of lock_leave */
 
 #ifdef STROBE_DEBUG
 void lock_note_owner(struct lock *lock);
 void lock_note_free(struct lock *lock);
 void lock_assert_held(const struct lock *lock); /* aborts with a message unless this thread holds it */
 #else
-static inline void lock_note_owner(struct lock *lock) { (void)lock; }
-static inline void lock_note_free(struct lock *lock) { (void)lock; }
-static inline void lock_assert_held(const struct lock *lock) { (void)lock; }
+static inline void lock_note_owner(struct lock *lock) {
+    (void)lock;
+}
+static inline void lock_note_free(struct lock *lock) {
+    (void)lock;
+}
+static inline void lock_assert_held(const struct lock *lock) {
+    (void)lock;
+}
 #endif
 
 /* The acquire pairs with the release in lock_leave: what the last holder wrote is seen. */
-static inline void lock_enter(struct lock *lock)
-{
+static inline void lock_enter(struct lock *lock) {
     uint32_t expected = 0;
 
     if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
@@ -65,11 +70,9 @@ static inline void lock_enter(struct lock *lock)
     lock_note_owner(lock);
 }
 
-static inline void lock_leave(struct lock *lock)
-{
+static inline void lock_leave(struct lock *lock) {
     lock_note_free(lock);
-    if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)
-        lock_wake(lock);
+    if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2) lock_wake(lock);
 }
 
 #endif

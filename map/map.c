@@ -19,12 +19,11 @@
 #include "map/map_private.h"
 #include "map/memory.h"
 
-#define SHARDS_DEFAULT 64u
-#define SHARDS_MAX 1024u
+#define SHARDS_DEFAULT    64u
+#define SHARDS_MAX        1024u
 #define SNAPSHOTS_DEFAULT 1024u
 
-const char *strobe_status_text(enum strobe_status status)
-{
+const char *strobe_status_text(enum strobe_status status) {
     static const char *const texts[] = {
 #define STATUS_TEXT(name, text) [STROBE_##name] = (text),
         STROBE_STATUS_LIST(STATUS_TEXT)
@@ -36,52 +35,44 @@ const char *strobe_status_text(enum strobe_status status)
 
 /* ---- The map ---------------------------------------------------------------------------------- */
 
-static void *libc_alloc(void *context, size_t size, size_t align)
-{
+static void *libc_alloc(void *context, size_t size, size_t align) {
     (void)context;
     return align <= _Alignof(max_align_t) ? malloc(size) : aligned_alloc(align, (size + align - 1) & ~(align - 1));
 }
 
-static void libc_release(void *context, void *memory, size_t size, size_t align)
-{
+static void libc_release(void *context, void *memory, size_t size, size_t align) {
     (void)context;
     (void)size;
     (void)align;
     free(memory);
 }
 
-static uint64_t wall_us(void)
-{
+static uint64_t wall_us(void) {
     struct timespec t;
 
     (void)clock_gettime(CLOCK_REALTIME, &t); /* fails only for clocks that do not exist */
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static uint64_t wall_ms(void *context)
-{
+static uint64_t wall_ms(void *context) {
     (void)context;
     return wall_us() / 1000;
 }
 
-const struct strobe_allocator *map_allocator(const struct strobe_map *map)
-{
+const struct strobe_allocator *map_allocator(const struct strobe_map *map) {
     return map->world.allocator;
 }
 
-LOCK_UNCHECKED void shard_enter(struct shard *shard)
-{
+LOCK_UNCHECKED void shard_enter(struct shard *shard) {
     lock_enter(&shard->lock);
 }
 
-LOCK_UNCHECKED void shard_leave(struct shard *shard)
-{
+LOCK_UNCHECKED void shard_leave(struct shard *shard) {
     lock_leave(&shard->lock);
 }
 
 /* Nobody else knows the map yet, or any more: no locks. */
-LOCK_UNCHECKED static void free_shards(struct strobe_map *map, uint32_t count)
-{
+LOCK_UNCHECKED static void free_shards(struct strobe_map *map, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         struct shard *shard = &map->shards[i];
 
@@ -89,18 +80,15 @@ LOCK_UNCHECKED static void free_shards(struct strobe_map *map, uint32_t count)
         directory_put(&shard->pool, atomic_load_explicit(&shard->live.directory, memory_order_relaxed));
         directory_pool_fini(&shard->pool, map->world.allocator);
     }
-    memory_release(map->world.allocator, map->shards, map->shard_count * sizeof *map->shards,
-                   MEMORY_LINE);
+    memory_release(map->world.allocator, map->shards, map->shard_count * sizeof *map->shards, MEMORY_LINE);
 }
 
-LOCK_UNCHECKED static enum strobe_status make_shards(struct strobe_map *map, uint64_t first_version)
-{
+LOCK_UNCHECKED static enum strobe_status make_shards(struct strobe_map *map, uint64_t first_version) {
     size_t size = map->shard_count * sizeof *map->shards;
     uint64_t us = wall_us();
 
     map->shards = memory_alloc(map->world.allocator, size, MEMORY_LINE);
-    if (!map->shards)
-        return STROBE_NO_MEMORY;
+    if (!map->shards) return STROBE_NO_MEMORY;
     memset(map->shards, 0, size);
     for (uint32_t i = 0; i < map->shard_count; i++) {
         struct shard *shard = &map->shards[i];
@@ -115,13 +103,11 @@ LOCK_UNCHECKED static enum strobe_status make_shards(struct strobe_map *map, uin
     return STROBE_OK;
 }
 
-static enum strobe_status set_options(struct strobe_map *map, const struct strobe_map_options *options)
-{
+static enum strobe_status set_options(struct strobe_map *map, const struct strobe_map_options *options) {
     uint8_t seed[16];
 
     map->shard_count = options->shards ? options->shards : SHARDS_DEFAULT;
-    if (map->shard_count > SHARDS_MAX || (map->shard_count & (map->shard_count - 1)))
-        return STROBE_INVALID;
+    if (map->shard_count > SHARDS_MAX || (map->shard_count & (map->shard_count - 1))) return STROBE_INVALID;
     map->world.shard_bits = (uint32_t)__builtin_ctz(map->shard_count);
     if (options->seed)
         memcpy(seed, options->seed, sizeof seed);
@@ -135,22 +121,19 @@ static enum strobe_status set_options(struct strobe_map *map, const struct strob
     return STROBE_OK;
 }
 
-enum strobe_status strobe_map_new(const struct strobe_map_options *options, struct strobe_map **out)
-{
+enum strobe_status strobe_map_new(const struct strobe_map_options *options, struct strobe_map **out) {
     static const struct strobe_map_options defaults = {0};
     static const struct strobe_allocator libc = {libc_alloc, libc_release, NULL};
     const struct strobe_allocator *allocator = options && options->allocator ? options->allocator : &libc;
     struct strobe_map *map = memory_alloc(allocator, sizeof *map, MEMORY_LINE);
     enum strobe_status status;
 
-    if (!map)
-        return STROBE_NO_MEMORY;
+    if (!map) return STROBE_NO_MEMORY;
     memset(map, 0, sizeof *map);
     map->world.allocator = allocator;
     map->world.snapshots = &map->snapshots;
     status = set_options(map, options ? options : &defaults);
-    if (status == STROBE_OK)
-        status = make_shards(map, options ? options->first_version : 0);
+    if (status == STROBE_OK) status = make_shards(map, options ? options->first_version : 0);
     if (status != STROBE_OK) {
         memory_release(allocator, map, sizeof *map, MEMORY_LINE);
         return status;
@@ -160,23 +143,19 @@ enum strobe_status strobe_map_new(const struct strobe_map_options *options, stru
     return STROBE_OK;
 }
 
-LOCK_UNCHECKED void strobe_map_free(struct strobe_map *map)
-{
-    if (!map)
-        return;
+LOCK_UNCHECKED void strobe_map_free(struct strobe_map *map) {
+    if (!map) return;
     assert(map->snapshots.count == 0);
     strobe_map_maintain(map);
     free_shards(map, map->shard_count);
     memory_release(map->world.allocator, map, sizeof *map, MEMORY_LINE);
 }
 
-uint64_t strobe_map_tick(struct strobe_map *map)
-{
+uint64_t strobe_map_tick(struct strobe_map *map) {
     return snapshots_tick(&map->snapshots);
 }
 
-struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size_t key_len)
-{
+struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size_t key_len) {
     assert(key_len >= 1 && key_len <= STROBE_KEY_MAX);
     return (struct strobe_key){key, hash_bytes(&map->world.hash, key, key_len), (uint32_t)key_len};
 }
@@ -185,8 +164,7 @@ struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size
 
 /* Asks for the bucket of KEY. Reads the directory without the lock: its memory stays (directory.h), and what it
  * says is not followed but only asked for, so that it may be out of date. */
-LOCK_UNCHECKED static inline void prefetch_bucket(const struct strobe_map *map, const struct strobe_key *key)
-{
+LOCK_UNCHECKED static inline void prefetch_bucket(const struct strobe_map *map, const struct strobe_key *key) {
     const struct shard *shard = map_shard(map, key->hash);
     /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
     const struct directory *directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
@@ -197,9 +175,7 @@ LOCK_UNCHECKED static inline void prefetch_bucket(const struct strobe_map *map, 
     __builtin_prefetch((const void *)(segment + sizeof(struct segment) + home * sizeof(struct bucket)));
 }
 
-LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key *key,
-                                 struct strobe_access *access)
-{
+LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key *key, struct strobe_access *access) {
     access->map = map;
     access->first = map_shard_index(map, key->hash);
     access->held_many = 0;
@@ -209,8 +185,7 @@ LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key
 }
 
 /* Locks those that access->held names. */
-LOCK_UNCHECKED static void enter_held(struct strobe_map *map, struct strobe_access *access)
-{
+LOCK_UNCHECKED static void enter_held(struct strobe_map *map, struct strobe_access *access) {
     access->map = map;
     access->first = 0;
     access->held_many = 1;
@@ -222,8 +197,7 @@ LOCK_UNCHECKED static void enter_held(struct strobe_map *map, struct strobe_acce
 }
 
 LOCK_UNCHECKED void strobe_enter_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
-                                      struct strobe_access *access)
-{
+                                      struct strobe_access *access) {
     assert(count <= STROBE_ACCESS_MAX);
     memset(access->held, 0, sizeof access->held);
     for (size_t i = 0; i < count; i++) {
@@ -234,16 +208,13 @@ LOCK_UNCHECKED void strobe_enter_many(struct strobe_map *map, const struct strob
     enter_held(map, access);
 }
 
-LOCK_UNCHECKED void strobe_enter_all(struct strobe_map *map, struct strobe_access *access)
-{
+LOCK_UNCHECKED void strobe_enter_all(struct strobe_map *map, struct strobe_access *access) {
     memset(access->held, 0, sizeof access->held);
-    for (uint32_t shard = 0; shard < map->shard_count; shard++)
-        access->held[shard / 64] |= UINT64_C(1) << (shard % 64);
+    for (uint32_t shard = 0; shard < map->shard_count; shard++) access->held[shard / 64] |= UINT64_C(1) << (shard % 64);
     enter_held(map, access);
 }
 
-LOCK_UNCHECKED void strobe_leave(struct strobe_access *access)
-{
+LOCK_UNCHECKED void strobe_leave(struct strobe_access *access) {
     struct strobe_map *map = access->map;
 
     if (!access->held_many) {
@@ -256,59 +227,49 @@ LOCK_UNCHECKED void strobe_leave(struct strobe_access *access)
     }
 }
 
-uint64_t strobe_access_now(const struct strobe_access *access)
-{
+uint64_t strobe_access_now(const struct strobe_access *access) {
     return access->instant >> CLOCK_COUNT_BITS;
 }
 
 /* The shard of KEY, which the access must hold. */
-STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *access, const struct strobe_key *key)
-{
+STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *access, const struct strobe_key *key) {
     struct shard *shard = map_shard(access->map, key->hash);
 
     lock_assert_held(&shard->lock);
     return shard;
 }
 
-const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key)
-{
+const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key) {
     const struct shard *shard = shard_of(access, key);
     uint64_t word = table_word(&shard->live, &access->map->world, key->hash);
     const struct segment *segment = directory_segment(word);
     segment_slot slot = segment_find(segment, directory_class(word), key);
 
-    if (slot == SEGMENT_NO_SLOT)
-        return NULL;
+    if (slot == SEGMENT_NO_SLOT) return NULL;
     word = segment_word(segment, slot);
-    if ((word & SLOT_EXPIRES) && entry_dead(segment_entry(segment, slot), strobe_access_now(access)))
-        return NULL;
+    if ((word & SLOT_EXPIRES) && entry_dead(segment_entry(segment, slot), strobe_access_now(access))) return NULL;
     return segment_entry(segment, slot);
 }
 
-STROBE_INSIDE static void count_entry(struct table *table, const struct strobe_entry *entry, int sign)
-{
+STROBE_INSIDE static void count_entry(struct table *table, const struct strobe_entry *entry, int sign) {
     uint64_t bytes = strobe_entry_memory(entry);
 
     table->count += (uint64_t)(int64_t)sign;
     table->entry_bytes += sign > 0 ? bytes : 0 - bytes;
-    if (entry_expires(entry))
-        table->expiring += (uint64_t)(int64_t)sign;
+    if (entry_expires(entry)) table->expiring += (uint64_t)(int64_t)sign;
 }
 
 /* OLD is out of the map. True: a copy keeps it. */
 STROBE_INSIDE static bool hand_over(struct strobe_map *map, struct shard *shard, const struct segment *segment,
-                                    uint64_t hash, struct strobe_entry *old)
-{
+                                    uint64_t hash, struct strobe_entry *old) {
     /* What was written after the last freezing is in no copy: the usual case, and it costs one comparison. */
-    if (strobe_entry_version(old) > segment->frozen || !copies_own(&shard->live.copies, hash, old))
-        return false;
+    if (strobe_entry_version(old) > segment->frozen || !copies_own(&shard->live.copies, hash, old)) return false;
     snapshots_hold(&map->snapshots, strobe_entry_memory(old));
     return true;
 }
 
 struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
-                                    segment_slot slot, uint64_t hash)
-{
+                                    segment_slot slot, uint64_t hash) {
     struct strobe_entry *old = segment_entry(segment, slot);
 
     segment_remove(segment, slot, hash);
@@ -320,8 +281,7 @@ struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard,
  * segment. */
 STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, struct shard *shard,
                                                 const struct strobe_key *key, struct strobe_entry **entry,
-                                                struct segment **where)
-{
+                                                struct segment **where) {
     struct strobe_map *map = access->map;
     struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
     struct strobe_entry *old = NULL;
@@ -349,22 +309,18 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, st
     return STROBE_OK;
 }
 
-enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key,
-                              struct strobe_entry **entry)
-{
+enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **entry) {
     struct shard *shard = shard_of(access, key);
     struct segment *segment;
     enum strobe_status status = swap_in(access, shard, key, entry, &segment);
 
-    if (status == STROBE_OK && *entry && hand_over(access->map, shard, segment, key->hash, *entry))
-        *entry = NULL;
+    if (status == STROBE_OK && *entry && hand_over(access->map, shard, segment, key->hash, *entry)) *entry = NULL;
     return status;
 }
 
 /* Undoes a swap_in that left *ENTRY: puts it back, and leaves the entry that was put in. Cannot fail. */
 STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct strobe_key *key,
-                                    struct strobe_entry **entry)
-{
+                                    struct strobe_entry **entry) {
     struct shard *shard = shard_of(access, key);
     struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
     segment_slot slot = segment_find(segment, segment->class, key);
@@ -381,8 +337,7 @@ STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct s
 }
 
 enum strobe_status strobe_put_many(struct strobe_access *access, const struct strobe_key *keys,
-                                   struct strobe_entry **entries, size_t count)
-{
+                                   struct strobe_entry **entries, size_t count) {
     struct segment *segment;
     size_t done = 0;
 
@@ -390,8 +345,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
            swap_in(access, shard_of(access, &keys[done]), &keys[done], &entries[done], &segment) == STROBE_OK)
         done++;
     if (done < count) {
-        while (done-- > 0)
-            swap_back(access, &keys[done], &entries[done]);
+        while (done-- > 0) swap_back(access, &keys[done], &entries[done]);
         return STROBE_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
@@ -403,8 +357,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
     return STROBE_OK;
 }
 
-enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key)
-{
+enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key) {
     struct shard *shard = shard_of(access, key);
     struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
 
@@ -412,9 +365,7 @@ enum strobe_status strobe_prepare(struct strobe_access *access, const struct str
     return table_freeze(&shard->live, &access->map->world, segment, access->newest, shard->version);
 }
 
-enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key,
-                                struct strobe_entry **old)
-{
+enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old) {
     struct strobe_map *map = access->map;
     struct shard *shard = shard_of(access, key);
     struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
@@ -422,8 +373,7 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
     bool dead;
 
     *old = NULL;
-    if (slot == SEGMENT_NO_SLOT)
-        return STROBE_MISSING;
+    if (slot == SEGMENT_NO_SLOT) return STROBE_MISSING;
     if (table_freeze(&shard->live, &map->world, segment, access->newest, shard->version) != STROBE_OK)
         return STROBE_NO_MEMORY;
     dead = entry_dead(segment_entry(segment, slot), strobe_access_now(access));
@@ -434,8 +384,7 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
 
 /* ---- Batches ---------------------------------------------------------------------------------- */
 
-static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key)
-{
+static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key) {
     struct shard *shard = map_shard(map, key->hash);
 
     shard_enter(shard);
@@ -443,19 +392,15 @@ static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key)
     shard_leave(shard);
 }
 
-void strobe_prefetch(struct strobe_map *map, const struct strobe_key *keys, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        prefetch_bucket(map, &keys[i]);
-    for (size_t i = 0; i < count; i++)
-        prefetch_entry(map, &keys[i]);
+void strobe_prefetch(struct strobe_map *map, const struct strobe_key *keys, size_t count) {
+    for (size_t i = 0; i < count; i++) prefetch_bucket(map, &keys[i]);
+    for (size_t i = 0; i < count; i++) prefetch_entry(map, &keys[i]);
 }
 
 #define BATCH_KEYS 32u /* keys whose memory is asked for at once: more would push each other out of the first cache */
 
 void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
-                     void (*visit)(void *context, size_t i, const struct strobe_entry *entry), void *context)
-{
+                     void (*visit)(void *context, size_t i, const struct strobe_entry *entry), void *context) {
     for (size_t first = 0; first < count; first += BATCH_KEYS) {
         size_t last = count - first > BATCH_KEYS ? first + BATCH_KEYS : count;
 
@@ -472,14 +417,12 @@ void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size
 
 /* ---- One key, copied -------------------------------------------------------------------------- */
 
-static void copy_out(void *value, size_t room, const char *bytes, size_t len)
-{
+static void copy_out(void *value, size_t room, const char *bytes, size_t len) {
     if (room) /* VALUE may be NULL when there is none */
         memcpy(value, bytes, len < room ? len : room);
 }
 
-enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len)
-{
+enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len) {
     struct strobe_access access;
     struct strobe_key k;
     const struct strobe_entry *entry;
@@ -487,8 +430,7 @@ enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t ke
     const char *bytes = NULL;
     size_t room = *len;
 
-    if (key_len == 0 || key_len > STROBE_KEY_MAX)
-        return STROBE_MISSING;
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
     k = strobe_key(map, key, key_len);
     (void)strobe_map_tick(map);
     strobe_enter(map, &k, &access);
@@ -502,8 +444,7 @@ enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t ke
             copy_out(value, room, bytes, *len);
     }
     strobe_leave(&access);
-    if (!entry)
-        return STROBE_MISSING;
+    if (!entry) return STROBE_MISSING;
     if (blob) {
         copy_out(value, room, bytes, *len);
         strobe_blob_release(blob);
@@ -511,21 +452,18 @@ enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t ke
     return STROBE_OK;
 }
 
-enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value,
-                              size_t len, uint64_t expiry)
-{
+enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
+                              uint64_t expiry) {
     struct strobe_access access;
     struct strobe_entry *entry;
     struct strobe_key k;
     enum strobe_status status;
 
-    if (key_len == 0 || key_len > STROBE_KEY_MAX)
-        return STROBE_TOO_BIG;
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_TOO_BIG;
     k = strobe_key(map, key, key_len);
-    status = strobe_entry_new(
-        map, &(struct strobe_entry_spec){.key = &k, .value = value, .len = len, .expiry = expiry}, &entry);
-    if (status != STROBE_OK)
-        return status;
+    status = strobe_entry_new(map, &(struct strobe_entry_spec){.key = &k, .value = value, .len = len, .expiry = expiry},
+                              &entry);
+    if (status != STROBE_OK) return status;
     (void)strobe_map_tick(map);
     strobe_enter(map, &k, &access);
     status = strobe_put(&access, &k, &entry);
@@ -534,15 +472,13 @@ enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t ke
     return status;
 }
 
-enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len)
-{
+enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len) {
     struct strobe_access access;
     struct strobe_entry *old;
     struct strobe_key k;
     enum strobe_status status;
 
-    if (key_len == 0 || key_len > STROBE_KEY_MAX)
-        return STROBE_MISSING;
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
     k = strobe_key(map, key, key_len);
     (void)strobe_map_tick(map);
     strobe_enter(map, &k, &access);
@@ -559,8 +495,7 @@ struct strobe_garbage {
     struct table *tables;
 };
 
-LOCK_UNCHECKED void map_free_tables(struct strobe_map *map, struct table *first)
-{
+LOCK_UNCHECKED void map_free_tables(struct strobe_map *map, struct table *first) {
     for (struct table *table = first, *next; table; table = next) {
         struct shard *shard = map_shard(map, table->prefix);
 
@@ -575,8 +510,7 @@ LOCK_UNCHECKED void map_free_tables(struct strobe_map *map, struct table *first)
 }
 
 /* A list of empty tables, one for each shard, the first shard's first. NULL without memory. */
-STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map)
-{
+STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map) {
     struct table *first = NULL;
 
     for (uint32_t i = map->shard_count; i-- > 0;) {
@@ -602,19 +536,16 @@ STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map)
 
 /* FRESH becomes the live table, and the live one is left in FRESH. True: snapshots need it, the shard keeps it. */
 STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh,
-                                      uint64_t instant)
-{
+                                      uint64_t instant) {
     uint64_t end, bytes;
     bool needed;
 
     table_swap(&shard->live, fresh, instant);
     end = range_end(fresh->prefix, map->world.shard_bits);
     bytes = fresh->segment_bytes + fresh->entry_bytes;
-    do
-        needed = snapshots_need(&map->snapshots, fresh->born, fresh->until, end);
+    do needed = snapshots_need(&map->snapshots, fresh->born, fresh->until, end);
     while (needed && snapshots_make_room(&map->snapshots, bytes));
-    if (!needed && fresh->pins == 0)
-        return false;
+    if (!needed && fresh->pins == 0) return false;
     fresh->held = bytes;
     fresh->next = shard->flushed;
     shard->flushed = fresh;
@@ -622,8 +553,7 @@ STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shar
     return true;
 }
 
-enum strobe_status strobe_flush_prepare(struct strobe_map *map, struct strobe_garbage **garbage)
-{
+enum strobe_status strobe_flush_prepare(struct strobe_map *map, struct strobe_garbage **garbage) {
     struct strobe_garbage *bin = memory_alloc(map->world.allocator, sizeof *bin, MEMORY_WORD);
     struct table *fresh = bin ? fresh_tables(map) : NULL;
 
@@ -638,8 +568,7 @@ enum strobe_status strobe_flush_prepare(struct strobe_map *map, struct strobe_ga
     return STROBE_OK;
 }
 
-void strobe_flush_inside(struct strobe_access *access, struct strobe_garbage *garbage)
-{
+void strobe_flush_inside(struct strobe_access *access, struct strobe_garbage *garbage) {
     struct strobe_map *map = access->map;
     struct table *fresh = garbage->tables, *next;
 
@@ -655,31 +584,26 @@ void strobe_flush_inside(struct strobe_access *access, struct strobe_garbage *ga
     }
 }
 
-enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage)
-{
+enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage) {
     struct strobe_access access;
     enum strobe_status status = strobe_flush_prepare(map, garbage);
 
-    if (status != STROBE_OK)
-        return status;
+    if (status != STROBE_OK) return status;
     strobe_enter_all(map, &access);
     strobe_flush_inside(&access, *garbage);
     strobe_leave(&access);
     return STROBE_OK;
 }
 
-void strobe_garbage_free(struct strobe_garbage *garbage)
-{
-    if (!garbage)
-        return;
+void strobe_garbage_free(struct strobe_garbage *garbage) {
+    if (!garbage) return;
     map_free_tables(garbage->map, garbage->tables);
     memory_release(garbage->map->world.allocator, garbage, sizeof *garbage, MEMORY_WORD);
 }
 
 /* ---- Looking over the whole map ------------------------------------------------------------------ */
 
-uint64_t strobe_count(struct strobe_map *map)
-{
+uint64_t strobe_count(struct strobe_map *map) {
     uint64_t count = 0;
 
     for (uint32_t i = 0; i < map->shard_count; i++) {
@@ -690,8 +614,7 @@ uint64_t strobe_count(struct strobe_map *map)
     return count;
 }
 
-uint64_t strobe_count_inside(const struct strobe_access *access)
-{
+uint64_t strobe_count_inside(const struct strobe_access *access) {
     const struct strobe_map *map = access->map;
     uint64_t count = 0;
 
@@ -702,15 +625,14 @@ uint64_t strobe_count_inside(const struct strobe_access *access)
     return count;
 }
 
-STROBE_INSIDE static void add_shard_stats(const struct shard *shard, struct strobe_stats *stats)
-{
+STROBE_INSIDE static void add_shard_stats(const struct shard *shard, struct strobe_stats *stats) {
     const struct table *live = &shard->live;
 
     stats->entries += live->count;
     stats->expiring += live->expiring;
     stats->entry_bytes += live->entry_bytes;
-    stats->segment_bytes += live->segment_bytes +
-                            directory_bytes(atomic_load_explicit(&live->directory, memory_order_relaxed));
+    stats->segment_bytes +=
+        live->segment_bytes + directory_bytes(atomic_load_explicit(&live->directory, memory_order_relaxed));
     stats->segments += live->segments;
     stats->slots += live->slots;
     stats->splits += live->splits;
@@ -720,12 +642,10 @@ STROBE_INSIDE static void add_shard_stats(const struct shard *shard, struct stro
     stats->lock_waits += atomic_load_explicit(&shard->lock.waits, memory_order_relaxed);
     stats->copies += live->copies.count;
     stats->copies_made += live->copies_made;
-    for (const struct table *table = shard->flushed; table; table = table->next)
-        stats->copies += table->copies.count;
+    for (const struct table *table = shard->flushed; table; table = table->next) stats->copies += table->copies.count;
 }
 
-LOCK_UNCHECKED void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats)
-{
+LOCK_UNCHECKED void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) {
     memset(stats, 0, sizeof *stats);
     for (uint32_t i = 0; i < map->shard_count; i++) {
         shard_enter(&map->shards[i]);

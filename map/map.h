@@ -35,20 +35,20 @@ extern "C" {
 /* Limits. A key has 1 to STROBE_KEY_MAX bytes; a value 0 to STROBE_VALUE_MAX. Values of
  * STROBE_BLOB_MIN bytes and more are kept in a counted blob, so that they can be shared and never
  * need to be copied under a lock. */
-#define STROBE_KEY_MAX 65535u
-#define STROBE_VALUE_MAX 0xffffffffu
-#define STROBE_BLOB_MIN 16384u
-#define STROBE_TYPE_MAX 255u      /* bytes of a content type */
-#define STROBE_ACCESS_MAX 65536u  /* keys of one strobe_enter_many */
+#define STROBE_KEY_MAX    65535u
+#define STROBE_VALUE_MAX  0xffffffffu
+#define STROBE_BLOB_MIN   16384u
+#define STROBE_TYPE_MAX   255u   /* bytes of a content type */
+#define STROBE_ACCESS_MAX 65536u /* keys of one strobe_enter_many */
 
 /* What a function can answer, and the text strobe_status_text gives for it. */
-#define STROBE_STATUS_LIST(X)                                            \
-    X(OK, "ok")                                                          \
-    X(MISSING, "no such key")                                            \
-    X(NO_MEMORY, "out of memory, nothing was changed")                   \
-    X(TOO_BIG, "a key, a value or a count is over its limit")            \
-    X(TOO_MANY, "too many snapshots are open")                           \
-    X(CLOSED, "the snapshot was closed to give its memory back")         \
+#define STROBE_STATUS_LIST(X)                                    \
+    X(OK, "ok")                                                  \
+    X(MISSING, "no such key")                                    \
+    X(NO_MEMORY, "out of memory, nothing was changed")           \
+    X(TOO_BIG, "a key, a value or a count is over its limit")    \
+    X(TOO_MANY, "too many snapshots are open")                   \
+    X(CLOSED, "the snapshot was closed to give its memory back") \
     X(INVALID, "an option has a value that is not allowed")
 
 enum strobe_status {
@@ -66,9 +66,9 @@ const char *strobe_status_text(enum strobe_status status);
 #if defined(__clang__)
 struct __attribute__((capability("lock"))) strobe_lock_class;
 extern struct strobe_lock_class strobe_shard_lock;
-#define STROBE_ENTERS __attribute__((acquire_capability(strobe_shard_lock)))
-#define STROBE_LEAVES __attribute__((release_capability(strobe_shard_lock)))
-#define STROBE_INSIDE __attribute__((requires_capability(strobe_shard_lock)))
+#define STROBE_ENTERS  __attribute__((acquire_capability(strobe_shard_lock)))
+#define STROBE_LEAVES  __attribute__((release_capability(strobe_shard_lock)))
+#define STROBE_INSIDE  __attribute__((requires_capability(strobe_shard_lock)))
 #define STROBE_OUTSIDE __attribute__((locks_excluded(strobe_shard_lock)))
 #else
 #define STROBE_ENTERS
@@ -98,8 +98,8 @@ struct strobe_map_options {
     const struct strobe_allocator *allocator; /* borrowed for the map's life; default: libc's */
     uint64_t (*now_ms)(void *context);        /* the wall clock; default: CLOCK_REALTIME */
     void *now_context;
-    unsigned shards;        /* a power of two, 1 to 1024; default 64 */
-    unsigned max_snapshots; /* open at once; default 1024 */
+    unsigned shards;          /* a power of two, 1 to 1024; default 64 */
+    unsigned max_snapshots;   /* open at once; default 1024 */
     uint64_t snapshot_memory; /* bytes that snapshots may hold beyond the map; default: no limit */
     uint64_t first_version;   /* versions are larger than this and than the clock in microseconds */
     const uint8_t *seed;      /* 16 bytes, the hash's key; default: the system's randomness */
@@ -122,13 +122,13 @@ uint64_t strobe_map_tick(struct strobe_map *map);
 /* Copies the value of KEY into VALUE, which has room for *LEN bytes, and sets *LEN to the value's
  * whole length, also when it was larger than the room (then only the room is filled). Any thread, outside of an
  * access. Results: OK, MISSING. */
-enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value,
-                              size_t *len) STROBE_OUTSIDE;
+enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len)
+    STROBE_OUTSIDE;
 
 /* Sets KEY to VALUE (both borrowed), to expire at EXPIRY. Any thread, outside of an access.
  * Results: OK, NO_MEMORY, TOO_BIG. */
-enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len,
-                              const void *value, size_t len, uint64_t expiry) STROBE_OUTSIDE;
+enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
+                              uint64_t expiry) STROBE_OUTSIDE;
 
 /* Removes KEY. Any thread, outside of an access. Results: OK, MISSING, NO_MEMORY (a snapshot needs a copy first). */
 enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len) STROBE_OUTSIDE;
@@ -202,8 +202,7 @@ struct strobe_access {
 
 /* Locks the shard of KEY. Hold it briefly: no waiting, no large copies. An access does not nest: a
  * thread has one at a time. Any thread. */
-void strobe_enter(struct strobe_map *map, const struct strobe_key *key,
-                  struct strobe_access *access) STROBE_ENTERS;
+void strobe_enter(struct strobe_map *map, const struct strobe_key *key, struct strobe_access *access) STROBE_ENTERS;
 
 /* Locks the shards of COUNT keys (at most STROBE_ACCESS_MAX), in ascending order, so that what is done inside
  * happens at once for every other thread and for every snapshot. */
@@ -220,14 +219,13 @@ uint64_t strobe_access_now(const struct strobe_access *access);
 
 /* The entry of KEY, or NULL when there is none or it has expired. Lives until strobe_leave, also when
  * it is replaced before. KEY must be one of those entered with (or share a shard with one). */
-const struct strobe_entry *strobe_find(struct strobe_access *access,
-                                       const struct strobe_key *key) STROBE_INSIDE;
+const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key) STROBE_INSIDE;
 
 /* Puts *ENTRY under KEY, which must be the entry's own key, and gives it a new version. On OK takes
  * *ENTRY and leaves in its place the entry it replaced, now the caller's to free *after* strobe_leave, or NULL.
  * Results: OK, NO_MEMORY (*ENTRY stays the caller's, the map is unchanged). */
-enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key,
-                              struct strobe_entry **entry) STROBE_INSIDE;
+enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **entry)
+    STROBE_INSIDE;
 
 /* Puts COUNT entries, all or none: ENTRIES[i] under KEYS[i]; of equal keys the last wins. On OK the
  * places hold what is to be freed after strobe_leave, as in strobe_put. Results: OK, NO_MEMORY (all stay the
@@ -237,8 +235,8 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
 
 /* Removes KEY, and leaves in *OLD the removed entry, the caller's to free after strobe_leave, or
  * NULL when a snapshot still needs it. Results: OK, MISSING, NO_MEMORY (unchanged). */
-enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key,
-                                struct strobe_entry **old) STROBE_INSIDE;
+enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old)
+    STROBE_INSIDE;
 
 /* Does beforehand what can fail when KEY is erased: after OK strobe_erase of KEY in this access does not answer
  * NO_MEMORY. So several keys are erased all or none. Results: OK, NO_MEMORY (unchanged). */
@@ -248,8 +246,8 @@ enum strobe_status strobe_prepare(struct strobe_access *access, const struct str
  * for each i in order, under that key's lock. Each key is read at its own instant; for one instant
  * use strobe_enter_many. VISIT must be brief and must not use the map. Any thread, outside of an access. */
 void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size_t count,
-                     void (*visit)(void *context, size_t i, const struct strobe_entry *entry),
-                     void *context) STROBE_OUTSIDE;
+                     void (*visit)(void *context, size_t i, const struct strobe_entry *entry), void *context)
+    STROBE_OUTSIDE;
 
 /* Asks the processor for the memory that COUNT following accesses will touch. It takes no lock for the
  * buckets, and each shard's lock for a moment for the entries. Only a hint. Any thread, outside of an access. */
@@ -278,16 +276,16 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) 
 /* Shows VISIT one entry chosen at random among those alive, under its lock. RANDOM is any random number.
  * Results: OK, MISSING (the map is empty). Any thread, outside of an access. */
 enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
-                                 void (*visit)(void *context, const struct strobe_entry *entry),
-                                 void *context) STROBE_OUTSIDE;
+                                 void (*visit)(void *context, const struct strobe_entry *entry), void *context)
+    STROBE_OUTSIDE;
 
 /* Entries, those expired but not yet swept included. Any thread, outside of an access. */
 uint64_t strobe_count(struct strobe_map *map) STROBE_OUTSIDE;
 
 /* The same two inside of an access that holds every shard (strobe_enter_all). */
 enum strobe_status strobe_random_inside(struct strobe_access *access, uint64_t random,
-                                        void (*visit)(void *context, const struct strobe_entry *entry),
-                                        void *context) STROBE_INSIDE;
+                                        void (*visit)(void *context, const struct strobe_entry *entry), void *context)
+    STROBE_INSIDE;
 uint64_t strobe_count_inside(const struct strobe_access *access) STROBE_INSIDE;
 
 struct strobe_stats {
@@ -296,15 +294,15 @@ struct strobe_stats {
     uint64_t entry_bytes;   /* of live entries, blobs included */
     uint64_t segment_bytes; /* of segments and directories */
     uint64_t segments;
-    uint64_t slots;          /* places for entries in those segments */
+    uint64_t slots;                   /* places for entries in those segments */
     uint64_t splits, merges, resizes; /* of segments, since the start */
-    uint64_t expired;       /* entries swept since the start */
-    uint64_t lock_waits;    /* how often a thread found a shard's lock taken */
-    uint64_t snapshots;     /* open now */
-    uint64_t copies;        /* segments copied for snapshots and held now */
-    uint64_t copies_made;   /* the same since the start */
-    uint64_t snapshot_bytes;/* held for snapshots alone: copies, and entries replaced or removed */
-    uint64_t revoked;       /* snapshots closed by the limit on their memory */
+    uint64_t expired;                 /* entries swept since the start */
+    uint64_t lock_waits;              /* how often a thread found a shard's lock taken */
+    uint64_t snapshots;               /* open now */
+    uint64_t copies;                  /* segments copied for snapshots and held now */
+    uint64_t copies_made;             /* the same since the start */
+    uint64_t snapshot_bytes;          /* held for snapshots alone: copies, and entries replaced or removed */
+    uint64_t revoked;                 /* snapshots closed by the limit on their memory */
 };
 void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) STROBE_OUTSIDE;
 
@@ -319,23 +317,22 @@ struct strobe_position {
 
 /* What a visitor wants next. */
 enum strobe_visit {
-    STROBE_VISIT_NEXT,    /* took this entry, go on */
-    STROBE_VISIT_STOP,    /* took this entry, stop behind it */
-    STROBE_VISIT_REFUSE,  /* did not take this entry, stop before it */
+    STROBE_VISIT_NEXT,   /* took this entry, go on */
+    STROBE_VISIT_STOP,   /* took this entry, stop behind it */
+    STROBE_VISIT_REFUSE, /* did not take this entry, stop before it */
 };
 
 /* Opens a snapshot of the map as it is at one instant within this call: exactly the keys alive then, with the values
  * of then. Constant time. With KEEP it is never closed by the limit on snapshots' memory. Any thread, outside of an
  * access. Close it. Results: OK, NO_MEMORY, TOO_MANY (too many are open, or they hold too much memory and none has
  * been idle for 5 s). */
-enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep,
-                                        struct strobe_snapshot **out) STROBE_OUTSIDE;
+enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out) STROBE_OUTSIDE;
 
 /* Opens a snapshot of the map as it is at the instant of ACCESS, which this moves forward to now: of what the access
  * holds it shows the state before the access's first change, and so it must be opened before that and before the
  * access has looked at anything. Read and closed outside, later. Results as strobe_snapshot_open. */
-enum strobe_status strobe_snapshot_open_inside(struct strobe_access *access, bool keep,
-                                               struct strobe_snapshot **out) STROBE_INSIDE;
+enum strobe_status strobe_snapshot_open_inside(struct strobe_access *access, bool keep, struct strobe_snapshot **out)
+    STROBE_INSIDE;
 
 /* Opens another snapshot of the same instant, which is read and closed by itself. Nothing of SNAPSHOT may have been
  * forgotten yet, and no other thread may be using it. Any thread, also inside of an access. Results: OK, NO_MEMORY,
@@ -350,13 +347,11 @@ enum strobe_status strobe_snapshot_twin(const struct strobe_snapshot *snapshot, 
  * Results: OK, NO_MEMORY (*POSITION is where it happened; go on later), CLOSED. */
 enum strobe_status strobe_snapshot_read(struct strobe_snapshot *snapshot, struct strobe_position *position,
                                         const struct strobe_position *until, size_t budget,
-                                        enum strobe_visit (*visit)(void *context,
-                                                                   const struct strobe_entry *entry),
+                                        enum strobe_visit (*visit)(void *context, const struct strobe_entry *entry),
                                         void *context) STROBE_OUTSIDE;
 
 /* Says that nothing before POSITION will be read again: the memory held for it is given back. */
-void strobe_snapshot_forget(struct strobe_snapshot *snapshot,
-                            const struct strobe_position *position) STROBE_OUTSIDE;
+void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strobe_position *position) STROBE_OUTSIDE;
 
 /* The instant in milliseconds: what had expired by then is not in the snapshot. */
 uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot);

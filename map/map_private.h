@@ -25,13 +25,11 @@ struct strobe_map {
 
 const struct strobe_allocator *map_allocator(const struct strobe_map *map);
 
-static inline uint32_t map_shard_index(const struct strobe_map *map, uint64_t hash)
-{
+static inline uint32_t map_shard_index(const struct strobe_map *map, uint64_t hash) {
     return (uint32_t)(hash >> 1 >> (63 - map->world.shard_bits));
 }
 
-static inline struct shard *map_shard(const struct strobe_map *map, uint64_t hash)
-{
+static inline struct shard *map_shard(const struct strobe_map *map, uint64_t hash) {
     return &map->shards[map_shard_index(map, hash)];
 }
 

@@ -29,21 +29,18 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "slots keep the low 48 
 
 #define PASSED_MAX 255u
 
-uint32_t segment_limit(unsigned class)
-{
+uint32_t segment_limit(unsigned class) {
     return segment_slots(class) * 23 / 25; /* 0.92 */
 }
 
-static inline uint8_t tag_of(uint64_t hash)
-{
+static inline uint8_t tag_of(uint64_t hash) {
     uint8_t tag = (uint8_t)hash;
 
     return tag ? tag : 1;
 }
 
 /* A bit for each slot of BUCKET whose tag is TAG. */
-static inline uint32_t match(const struct bucket *bucket, uint8_t tag)
-{
+static inline uint32_t match(const struct bucket *bucket, uint8_t tag) {
 #if defined(__SSE2__)
     __m128i line = _mm_load_si128((const __m128i *)(const void *)bucket + 3);
     int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag)));
@@ -52,61 +49,49 @@ static inline uint32_t match(const struct bucket *bucket, uint8_t tag)
 #else
     uint32_t mask = 0;
 
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        mask |= (uint32_t)(bucket->tag[i] == tag) << i;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) mask |= (uint32_t)(bucket->tag[i] == tag) << i;
     return mask;
 #endif
 }
 
-static inline void set_word(struct segment *segment, segment_slot slot, uint64_t word)
-{
+static inline void set_word(struct segment *segment, segment_slot slot, uint64_t word) {
     struct bucket *bucket = &segment->buckets[(uint32_t)slot / BUCKET_SLOTS];
 
     memcpy(bucket->address + (uint32_t)slot % BUCKET_SLOTS * 6, &word, 6);
 }
 
-static inline uint64_t word_of(const struct strobe_entry *entry, uint64_t expiry)
-{
+static inline uint64_t word_of(const struct strobe_entry *entry, uint64_t expiry) {
     return (uint64_t)(uintptr_t)entry | (expiry ? SLOT_EXPIRES : 0);
 }
 
-static inline uint32_t next_bucket(uint32_t bucket, uint32_t buckets)
-{
+static inline uint32_t next_bucket(uint32_t bucket, uint32_t buckets) {
     return bucket + 1 == buckets ? 0 : bucket + 1;
 }
 
-struct segment *segment_new(const struct strobe_allocator *allocator, unsigned class, uint64_t prefix,
-                            unsigned bits)
-{
+struct segment *segment_new(const struct strobe_allocator *allocator, unsigned class, uint64_t prefix, unsigned bits) {
     struct segment *segment = memory_alloc(allocator, segment_size(class), MEMORY_LINE);
 
-    if (!segment)
-        return NULL;
+    if (!segment) return NULL;
     memset(segment, 0, segment_size(class));
     segment->prefix = prefix;
     segment->bits = (uint8_t)bits;
-    segment->class = (uint8_t)class;
+    segment->class = (uint8_t) class;
     segment->earliest = UINT64_MAX;
     return segment;
 }
 
-void segment_free(const struct strobe_allocator *allocator, struct segment *segment)
-{
-    if (segment)
-        memory_release(allocator, segment, segment_size(segment->class), MEMORY_LINE);
+void segment_free(const struct strobe_allocator *allocator, struct segment *segment) {
+    if (segment) memory_release(allocator, segment, segment_size(segment->class), MEMORY_LINE);
 }
 
-struct segment *segment_copy(const struct strobe_allocator *allocator, const struct segment *segment)
-{
+struct segment *segment_copy(const struct strobe_allocator *allocator, const struct segment *segment) {
     struct segment *copy = memory_alloc(allocator, segment_size(segment->class), MEMORY_LINE);
 
-    if (copy)
-        memcpy(copy, segment, segment_size(segment->class));
+    if (copy) memcpy(copy, segment, segment_size(segment->class));
     return copy;
 }
 
-segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key)
-{
+segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key) {
     uint32_t buckets = segment_buckets(class);
     uint32_t b = segment_home(key->hash, buckets);
     uint8_t tag = tag_of(key->hash);
@@ -117,17 +102,14 @@ segment_slot segment_find(const struct segment *segment, unsigned class, const s
         for (uint32_t mask = match(bucket, tag); mask; mask &= mask - 1) {
             segment_slot slot = (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(mask));
 
-            if (entry_has_key(segment_entry(segment, slot), key))
-                return slot;
+            if (entry_has_key(segment_entry(segment, slot), key)) return slot;
         }
-        if (bucket->passed == 0)
-            break;
+        if (bucket->passed == 0) break;
     }
     return SEGMENT_NO_SLOT;
 }
 
-void segment_prefetch_entry(const struct segment *segment, uint64_t hash)
-{
+void segment_prefetch_entry(const struct segment *segment, uint64_t hash) {
     uint32_t b = segment_home(hash, segment_buckets(segment->class));
     uint32_t mask = match(&segment->buckets[b], tag_of(hash));
 
@@ -135,9 +117,7 @@ void segment_prefetch_entry(const struct segment *segment, uint64_t hash)
         __builtin_prefetch(segment_entry(segment, (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(mask))));
 }
 
-segment_slot segment_find_entry(const struct segment *segment, uint64_t hash,
-                                const struct strobe_entry *entry)
-{
+segment_slot segment_find_entry(const struct segment *segment, uint64_t hash, const struct strobe_entry *entry) {
     uint32_t buckets = segment_buckets(segment->class);
     uint32_t b = segment_home(hash, buckets);
     uint8_t tag = tag_of(hash);
@@ -146,25 +126,21 @@ segment_slot segment_find_entry(const struct segment *segment, uint64_t hash,
         for (uint32_t mask = match(&segment->buckets[b], tag); mask; mask &= mask - 1) {
             segment_slot slot = (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(mask));
 
-            if (segment_entry(segment, slot) == entry)
-                return slot;
+            if (segment_entry(segment, slot) == entry) return slot;
         }
-        if (segment->buckets[b].passed == 0)
-            break;
+        if (segment->buckets[b].passed == 0) break;
     }
     return SEGMENT_NO_SLOT;
 }
 
-void segment_adopt(struct segment *segment, uint64_t hash, uint64_t word)
-{
+void segment_adopt(struct segment *segment, uint64_t hash, uint64_t word) {
     uint32_t buckets = segment_buckets(segment->class);
     uint32_t b = segment_home(hash, buckets);
     uint32_t empty;
 
     assert(segment->count < segment_slots(segment->class));
     while ((empty = match(&segment->buckets[b], 0)) == 0) {
-        if (segment->buckets[b].passed < PASSED_MAX)
-            segment->buckets[b].passed++;
+        if (segment->buckets[b].passed < PASSED_MAX) segment->buckets[b].passed++;
         b = next_bucket(b, buckets);
     }
     segment->buckets[b].tag[__builtin_ctz(empty)] = tag_of(hash);
@@ -172,22 +148,17 @@ void segment_adopt(struct segment *segment, uint64_t hash, uint64_t word)
     segment->count++;
 }
 
-void segment_insert(struct segment *segment, uint64_t hash, struct strobe_entry *entry, uint64_t expiry)
-{
+void segment_insert(struct segment *segment, uint64_t hash, struct strobe_entry *entry, uint64_t expiry) {
     segment_adopt(segment, hash, word_of(entry, expiry));
-    if (expiry && expiry < segment->earliest)
-        segment->earliest = expiry;
+    if (expiry && expiry < segment->earliest) segment->earliest = expiry;
 }
 
-void segment_replace(struct segment *segment, segment_slot slot, struct strobe_entry *entry, uint64_t expiry)
-{
+void segment_replace(struct segment *segment, segment_slot slot, struct strobe_entry *entry, uint64_t expiry) {
     set_word(segment, slot, word_of(entry, expiry));
-    if (expiry && expiry < segment->earliest)
-        segment->earliest = expiry;
+    if (expiry && expiry < segment->earliest) segment->earliest = expiry;
 }
 
-void segment_remove(struct segment *segment, segment_slot slot, uint64_t hash)
-{
+void segment_remove(struct segment *segment, segment_slot slot, uint64_t hash) {
     uint32_t buckets = segment_buckets(segment->class);
     uint32_t found = (uint32_t)slot / BUCKET_SLOTS;
 
@@ -195,7 +166,6 @@ void segment_remove(struct segment *segment, segment_slot slot, uint64_t hash)
     segment->buckets[found].tag[(uint32_t)slot % BUCKET_SLOTS] = 0;
     segment->count--;
     for (uint32_t b = segment_home(hash, buckets); b != found; b = next_bucket(b, buckets)) {
-        if (segment->buckets[b].passed < PASSED_MAX)
-            segment->buckets[b].passed--;
+        if (segment->buckets[b].passed < PASSED_MAX) segment->buckets[b].passed--;
     }
 }

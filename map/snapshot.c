@@ -53,30 +53,26 @@
 
 #define IDLE_BEFORE_REVOKED_MS 5000 /* a snapshot read within this time is not closed for memory */
 
-SNAPSHOTS_ENTERS LOCK_UNCHECKED static void list_enter(struct snapshots *snapshots)
-{
+SNAPSHOTS_ENTERS LOCK_UNCHECKED static void list_enter(struct snapshots *snapshots) {
     lock_enter(&snapshots->lock);
 }
 
-SNAPSHOTS_LEAVES LOCK_UNCHECKED static void list_leave(struct snapshots *snapshots)
-{
+SNAPSHOTS_LEAVES LOCK_UNCHECKED static void list_leave(struct snapshots *snapshots) {
     lock_leave(&snapshots->lock);
 }
 
-uint64_t snapshots_tick(struct snapshots *snapshots)
-{
+uint64_t snapshots_tick(struct snapshots *snapshots) {
     uint64_t now = snapshots->now_ms(snapshots->now_context) << CLOCK_COUNT_BITS;
     uint64_t clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
 
     /* Acquire and release: the clock also says which snapshots are open (snapshots_instant). */
-    while (clock < now && !atomic_compare_exchange_weak_explicit(&snapshots->clock, &clock, now,
-                                                                 memory_order_acq_rel, memory_order_acquire))
+    while (clock < now && !atomic_compare_exchange_weak_explicit(&snapshots->clock, &clock, now, memory_order_acq_rel,
+                                                                 memory_order_acquire))
         ;
     return (clock < now ? now : clock) >> CLOCK_COUNT_BITS;
 }
 
-void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t *newest)
-{
+void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t *newest) {
     uint64_t clock, pending, open;
 
     do {
@@ -86,21 +82,18 @@ void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t 
         pending = atomic_load_explicit(&snapshots->pending, memory_order_acquire);
         open = atomic_load_explicit(&snapshots->newest, memory_order_acquire);
     } while (open > clock);
-    if (pending <= clock && pending > open)
-        open = pending;
+    if (pending <= clock && pending > open) open = pending;
     *instant = clock;
     *newest = open;
 }
 
 static bool passed(const struct strobe_snapshot *snapshot, uint64_t end) SNAPSHOTS_INSIDE;
 
-static bool passed(const struct strobe_snapshot *snapshot, uint64_t end)
-{
+static bool passed(const struct strobe_snapshot *snapshot, uint64_t end) {
     return snapshot->kept.end || (end != 0 && end <= snapshot->kept.prefix);
 }
 
-bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, uint64_t end)
-{
+bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, uint64_t end) {
     bool need = false;
 
     list_enter(snapshots);
@@ -110,8 +103,7 @@ bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, 
     return need;
 }
 
-SNAPSHOTS_INSIDE static void unlist(struct snapshots *snapshots, struct strobe_snapshot *snapshot)
-{
+SNAPSHOTS_INSIDE static void unlist(struct snapshots *snapshots, struct strobe_snapshot *snapshot) {
     if (snapshot->older)
         snapshot->older->newer = snapshot->newer;
     else
@@ -123,13 +115,11 @@ SNAPSHOTS_INSIDE static void unlist(struct snapshots *snapshots, struct strobe_s
     snapshot->listed = false;
     snapshots->count--;
     /* Release: pairs with snapshots_instant. A reader of the old value makes a copy too many at most. */
-    atomic_store_explicit(&snapshots->newest, snapshots->last ? snapshots->last->number : 0,
-                          memory_order_release);
+    atomic_store_explicit(&snapshots->newest, snapshots->last ? snapshots->last->number : 0, memory_order_release);
 }
 
 /* Closes the snapshot that matters least of those idle for IDLE_MS; false: there is none that may be closed. */
-SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t idle_ms)
-{
+SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t idle_ms) {
     uint64_t now = atomic_load_explicit(&snapshots->clock, memory_order_relaxed) >> CLOCK_COUNT_BITS;
     struct strobe_snapshot *victim = NULL;
 
@@ -137,11 +127,9 @@ SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t id
         bool better = !victim || (s->finished && !victim->finished) ||
                       (s->finished == victim->finished && s->used_ms < victim->used_ms);
 
-        if (!s->keep && (s->finished || s->used_ms + idle_ms <= now) && better)
-            victim = s;
+        if (!s->keep && (s->finished || s->used_ms + idle_ms <= now) && better) victim = s;
     }
-    if (!victim)
-        return false;
+    if (!victim) return false;
     /* Before it leaves the list, whose release then shows it: a writer who sees the list without it no longer
      * copies for it, and its reader, who takes the shard's lock after that writer, must know. */
     atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
@@ -151,14 +139,12 @@ SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t id
     return true;
 }
 
-static bool fits(const struct snapshots *snapshots, uint64_t more)
-{
+static bool fits(const struct snapshots *snapshots, uint64_t more) {
     return snapshots->memory_max == 0 ||
            atomic_load_explicit(&snapshots->held, memory_order_relaxed) + more <= snapshots->memory_max;
 }
 
-void snapshots_hold(struct snapshots *snapshots, uint64_t bytes)
-{
+void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) {
     atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed);
     /* One at a time: when giving its memory back was not enough, the next copy closes the next. */
     if ((int64_t)bytes <= 0 || fits(snapshots, 0) || atomic_load_explicit(&snapshots->reap, memory_order_relaxed))
@@ -168,12 +154,10 @@ void snapshots_hold(struct snapshots *snapshots, uint64_t bytes)
     list_leave(snapshots);
 }
 
-bool snapshots_make_room(struct snapshots *snapshots, uint64_t bytes)
-{
+bool snapshots_make_room(struct snapshots *snapshots, uint64_t bytes) {
     bool revoked;
 
-    if (fits(snapshots, bytes))
-        return false;
+    if (fits(snapshots, bytes)) return false;
     list_enter(snapshots);
     revoked = revoke_one(snapshots, 0);
     list_leave(snapshots);
@@ -181,8 +165,7 @@ bool snapshots_make_room(struct snapshots *snapshots, uint64_t bytes)
 }
 
 /* Moves the clock to a number of its own for SNAPSHOT. */
-SNAPSHOTS_INSIDE static void take_number(struct snapshots *snapshots, struct strobe_snapshot *snapshot)
-{
+SNAPSHOTS_INSIDE static void take_number(struct snapshots *snapshots, struct strobe_snapshot *snapshot) {
     uint64_t now = snapshots->now_ms(snapshots->now_context) << CLOCK_COUNT_BITS;
     uint64_t clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
 
@@ -190,13 +173,12 @@ SNAPSHOTS_INSIDE static void take_number(struct snapshots *snapshots, struct str
         snapshot->number = (clock < now ? now : clock) + 1;
         /* Release: announced before the clock moves. */
         atomic_store_explicit(&snapshots->pending, snapshot->number, memory_order_release);
-    } while (!atomic_compare_exchange_weak_explicit(&snapshots->clock, &clock, snapshot->number,
-                                                    memory_order_acq_rel, memory_order_acquire));
+    } while (!atomic_compare_exchange_weak_explicit(&snapshots->clock, &clock, snapshot->number, memory_order_acq_rel,
+                                                    memory_order_acquire));
 }
 
 /* A snapshot that is on no list yet, or NULL. */
-static struct strobe_snapshot *snapshot_new(struct strobe_map *map, bool keep)
-{
+static struct strobe_snapshot *snapshot_new(struct strobe_map *map, bool keep) {
     struct strobe_snapshot *snapshot = memory_alloc(map->world.allocator, sizeof *snapshot, MEMORY_WORD);
 
     if (snapshot) {
@@ -208,17 +190,14 @@ static struct strobe_snapshot *snapshot_new(struct strobe_map *map, bool keep)
 }
 
 /* May one more be opened? Closes one for it if need be. Results: OK, TOO_MANY. */
-SNAPSHOTS_INSIDE static enum strobe_status make_room(struct snapshots *snapshots, bool keep)
-{
-    if (snapshots->count < snapshots->max && fits(snapshots, 0))
-        return STROBE_OK;
+SNAPSHOTS_INSIDE static enum strobe_status make_room(struct snapshots *snapshots, bool keep) {
+    if (snapshots->count < snapshots->max && fits(snapshots, 0)) return STROBE_OK;
     return revoke_one(snapshots, IDLE_BEFORE_REVOKED_MS) || keep ? STROBE_OK : STROBE_TOO_MANY;
 }
 
 /* Puts SNAPSHOT, which has its number, on the list: behind BEFORE, which is not younger (NULL: at the front). */
 SNAPSHOTS_INSIDE static void enlist(struct snapshots *snapshots, struct strobe_snapshot *snapshot,
-                                    struct strobe_snapshot *before)
-{
+                                    struct strobe_snapshot *before) {
     snapshot->used_ms = snapshot->number >> CLOCK_COUNT_BITS;
     snapshot->listed = true;
     snapshot->older = before;
@@ -234,14 +213,12 @@ SNAPSHOTS_INSIDE static void enlist(struct snapshots *snapshots, struct strobe_s
     snapshots->count++;
 }
 
-static enum strobe_status open_snapshot(struct strobe_map *map, bool keep, struct strobe_snapshot **out)
-{
+static enum strobe_status open_snapshot(struct strobe_map *map, bool keep, struct strobe_snapshot **out) {
     struct snapshots *snapshots = &map->snapshots;
     struct strobe_snapshot *snapshot = snapshot_new(map, keep);
     enum strobe_status status;
 
-    if (!snapshot)
-        return STROBE_NO_MEMORY;
+    if (!snapshot) return STROBE_NO_MEMORY;
     list_enter(snapshots);
     status = make_room(snapshots, keep);
     if (status == STROBE_OK) {
@@ -260,35 +237,28 @@ static enum strobe_status open_snapshot(struct strobe_map *map, bool keep, struc
     return STROBE_OK;
 }
 
-enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out)
-{
+enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out) {
     return open_snapshot(map, keep, out);
 }
 
-enum strobe_status strobe_snapshot_open_inside(struct strobe_access *access, bool keep, struct strobe_snapshot **out)
-{
+enum strobe_status strobe_snapshot_open_inside(struct strobe_access *access, bool keep, struct strobe_snapshot **out) {
     enum strobe_status status = open_snapshot(access->map, keep, out);
 
-    if (status == STROBE_OK)
-        access->instant = access->newest = (*out)->number;
+    if (status == STROBE_OK) access->instant = access->newest = (*out)->number;
     return status;
 }
 
-enum strobe_status strobe_snapshot_twin(const struct strobe_snapshot *snapshot, struct strobe_snapshot **out)
-{
+enum strobe_status strobe_snapshot_twin(const struct strobe_snapshot *snapshot, struct strobe_snapshot **out) {
     struct strobe_map *map = snapshot->map;
     struct snapshots *snapshots = &map->snapshots;
     struct strobe_snapshot *twin = snapshot_new(map, snapshot->keep);
     enum strobe_status status = STROBE_CLOSED;
 
-    if (!twin)
-        return STROBE_NO_MEMORY;
+    if (!twin) return STROBE_NO_MEMORY;
     list_enter(snapshots);
     assert(!snapshot->kept.end && snapshot->kept.prefix == 0 && snapshot->kept.slot == 0);
-    if (snapshot->listed)
-        status = make_room(snapshots, snapshot->keep);
-    if (status == STROBE_OK && !snapshot->listed)
-        status = STROBE_TOO_MANY; /* the room was made of it */
+    if (snapshot->listed) status = make_room(snapshots, snapshot->keep);
+    if (status == STROBE_OK && !snapshot->listed) status = STROBE_TOO_MANY; /* the room was made of it */
     if (status == STROBE_OK) {
         twin->number = snapshot->number;
         enlist(snapshots, twin, snapshot->older);
@@ -302,19 +272,16 @@ enum strobe_status strobe_snapshot_twin(const struct strobe_snapshot *snapshot, 
     return STROBE_OK;
 }
 
-uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot)
-{
+uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot) {
     return snapshot->number >> CLOCK_COUNT_BITS;
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
 /* The table that shows SNAPSHOT this shard: one that was flushed since, or the live one. */
-STROBE_INSIDE static struct table *table_for(struct shard *shard, const struct strobe_snapshot *snapshot)
-{
+STROBE_INSIDE static struct table *table_for(struct shard *shard, const struct strobe_snapshot *snapshot) {
     for (struct table *table = shard->flushed; table; table = table->next) {
-        if (table->born < snapshot->number && snapshot->number <= table->until)
-            return table;
+        if (table->born < snapshot->number && snapshot->number <= table->until) return table;
     }
     return &shard->live;
 }
@@ -328,8 +295,7 @@ struct held {
 };
 
 /* Finds and pins what shows SNAPSHOT the place PREFIX. Results: OK, NO_MEMORY, CLOSED. */
-STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, uint64_t prefix, struct held *held)
-{
+STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, uint64_t prefix, struct held *held) {
     struct strobe_map *map = snapshot->map;
     struct shard *shard = map_shard(map, prefix);
     enum strobe_status status = STROBE_OK;
@@ -354,8 +320,7 @@ STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, u
             snapshots_instant(&map->snapshots, &instant, &newest);
             status = table_freeze(table, &map->world, segment, newest, shard->version);
             held->copy = copies_find(&table->copies, prefix, snapshot->number);
-            if (status == STROBE_OK && !held->copy)
-                status = STROBE_CLOSED; /* revoked a moment ago */
+            if (status == STROBE_OK && !held->copy) status = STROBE_CLOSED; /* revoked a moment ago */
         }
     }
     if (status == STROBE_OK) {
@@ -376,14 +341,13 @@ STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, u
 struct dead {
     struct strobe_map *map;
     uint64_t lowest, highest; /* numbers of the snapshots that need less now: only their copies are looked at */
-    struct table *table;  /* whose copies are looked at */
-    uint32_t work;        /* done under this hold of the lock */
+    struct table *table;      /* whose copies are looked at */
+    uint32_t work;            /* done under this hold of the lock */
     struct copy *copies;
     struct table *tables;
 };
 
-static uint64_t hash_of(const void *context, const struct strobe_entry *entry)
-{
+static uint64_t hash_of(const void *context, const struct strobe_entry *entry) {
     const struct strobe_map *map = context;
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
@@ -395,8 +359,7 @@ static uint64_t hash_of(const void *context, const struct strobe_entry *entry)
 #define REAP_WORK 128u
 
 /* Takes COPY out if nobody needs it. False: enough for one hold of the lock. */
-STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy)
-{
+STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy) {
     struct dead *dead = context;
     struct strobe_map *map = dead->map;
 
@@ -406,14 +369,12 @@ STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy)
     dead->work += 1 + copies_remove(&dead->table->copies, copy, hash_of, map);
     copy->next = dead->copies;
     dead->copies = copy;
-    if (dead->table->copies.count == 0)
-        copies_fini(&dead->table->copies, map->world.allocator);
+    if (dead->table->copies.count == 0) copies_fini(&dead->table->copies, map->world.allocator);
     return dead->work < REAP_WORK;
 }
 
 /* Takes out the flushed tables of SHARD that nobody needs any more. */
-STROBE_INSIDE static void reap_tables(struct shard *shard, struct dead *dead)
-{
+STROBE_INSIDE static void reap_tables(struct shard *shard, struct dead *dead) {
     struct table **at = &shard->flushed;
 
     while (*at) {
@@ -430,8 +391,7 @@ STROBE_INSIDE static void reap_tables(struct shard *shard, struct dead *dead)
     }
 }
 
-STROBE_OUTSIDE static void bury(struct dead *dead)
-{
+STROBE_OUTSIDE static void bury(struct dead *dead) {
     struct strobe_map *map = dead->map;
 
     for (struct copy *copy = dead->copies, *next; copy; copy = next) {
@@ -442,8 +402,7 @@ STROBE_OUTSIDE static void bury(struct dead *dead)
 }
 
 /* What one hold of the lock allows of reap_shard. True: nothing is left to do. */
-STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest)
-{
+STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest) {
     struct dead dead = {.map = map, .lowest = lowest, .highest = highest};
     bool whole;
 
@@ -454,8 +413,7 @@ STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard
         dead.table = table;
         whole = copies_each(&table->copies, reap_copy, &dead);
     }
-    if (whole)
-        reap_tables(shard, &dead);
+    if (whole) reap_tables(shard, &dead);
     shard_leave(shard);
     bury(&dead);
     return whole;
@@ -463,18 +421,15 @@ STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard
 
 /* Frees what SHARD kept for snapshots with numbers from LOWEST to HIGHEST, and nobody needs. The lock is let go
  * after every few copies, so that writers get in between. */
-STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest)
-{
+STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest) {
     while (!reap_some(map, shard, lowest, highest))
         ;
 }
 
-STROBE_OUTSIDE static void unpin(struct strobe_snapshot *snapshot, struct held *held)
-{
+STROBE_OUTSIDE static void unpin(struct strobe_snapshot *snapshot, struct held *held) {
     shard_enter(held->shard);
     table_for(held->shard, snapshot)->pins--; /* a flush may have moved the table, but not its place in time */
-    if (held->copy)
-        held->copy->pins--;
+    if (held->copy) held->copy->pins--;
     shard_leave(held->shard);
     /* Whoever revoked us could not free what we had pinned. */
     if (atomic_load_explicit(&snapshot->revoked, memory_order_relaxed))
@@ -491,8 +446,7 @@ enum came { CAME_BEHIND, CAME_STOPPED, CAME_OUT_OF_BUDGET };
 /* Visits the entries of IMAGE from position->slot to LAST, and moves position->slot behind what was taken. */
 static enum came visit_image(const struct strobe_snapshot *snapshot, const struct segment *image,
                              struct strobe_position *position, uint32_t last, size_t *budget,
-                             enum strobe_visit (*visit)(void *, const struct strobe_entry *), void *context)
-{
+                             enum strobe_visit (*visit)(void *, const struct strobe_entry *), void *context) {
     uint64_t time = strobe_snapshot_time(snapshot);
 
     for (uint32_t slot = position->slot; slot < last; slot++) {
@@ -502,34 +456,25 @@ static enum came visit_image(const struct strobe_snapshot *snapshot, const struc
         if (slot + SCAN_LOOK_AHEAD < last)
             __builtin_prefetch(segment_entry(image, (segment_slot)(slot + SCAN_LOOK_AHEAD)));
         position->slot = slot;
-        if (*budget == 0)
-            return CAME_OUT_OF_BUDGET;
+        if (*budget == 0) return CAME_OUT_OF_BUDGET;
         --*budget;
-        if (!entry || entry_dead(entry, time))
-            continue;
+        if (!entry || entry_dead(entry, time)) continue;
         want = visit(context, entry);
-        if (want == STROBE_VISIT_REFUSE)
-            return CAME_STOPPED;
+        if (want == STROBE_VISIT_REFUSE) return CAME_STOPPED;
         position->slot = slot + 1;
-        if (want == STROBE_VISIT_STOP)
-            return CAME_STOPPED;
+        if (want == STROBE_VISIT_STOP) return CAME_STOPPED;
     }
     position->slot = last;
     return CAME_BEHIND;
 }
 
-static bool reached(const struct strobe_position *position, const struct strobe_position *until)
-{
-    if (position->end || !until)
-        return position->end;
-    if (until->end)
-        return false;
-    return position->prefix > until->prefix ||
-           (position->prefix == until->prefix && position->slot >= until->slot);
+static bool reached(const struct strobe_position *position, const struct strobe_position *until) {
+    if (position->end || !until) return position->end;
+    if (until->end) return false;
+    return position->prefix > until->prefix || (position->prefix == until->prefix && position->slot >= until->slot);
 }
 
-STROBE_OUTSIDE static void note_use(struct strobe_snapshot *snapshot, bool finished)
-{
+STROBE_OUTSIDE static void note_use(struct strobe_snapshot *snapshot, bool finished) {
     struct snapshots *snapshots = &snapshot->map->snapshots;
 
     list_enter(snapshots);
@@ -541,21 +486,18 @@ STROBE_OUTSIDE static void note_use(struct strobe_snapshot *snapshot, bool finis
 enum strobe_status strobe_snapshot_read(struct strobe_snapshot *snapshot, struct strobe_position *position,
                                         const struct strobe_position *until, size_t budget,
                                         enum strobe_visit (*visit)(void *context, const struct strobe_entry *entry),
-                                        void *context)
-{
+                                        void *context) {
     enum strobe_status status = STROBE_OK;
     enum came came = CAME_BEHIND;
 
-    if (budget == 0)
-        budget = SIZE_MAX;
+    if (budget == 0) budget = SIZE_MAX;
     note_use(snapshot, false);
     while (came == CAME_BEHIND && !reached(position, until)) {
         struct held held;
         uint32_t slots, last;
 
         status = pin(snapshot, position->prefix, &held);
-        if (status != STROBE_OK)
-            break;
+        if (status != STROBE_OK) break;
         slots = segment_slots(held.image->class);
         last = until && !until->end && until->prefix == position->prefix && until->slot < slots ? until->slot : slots;
         came = visit_image(snapshot, held.image, position, last, &budget, visit, context);
@@ -571,15 +513,13 @@ enum strobe_status strobe_snapshot_read(struct strobe_snapshot *snapshot, struct
 }
 
 /* What lies before AT will not be read again. */
-static void keep_from(struct strobe_snapshot *snapshot, const struct strobe_position *at)
-{
+static void keep_from(struct strobe_snapshot *snapshot, const struct strobe_position *at) {
     list_enter(&snapshot->map->snapshots);
     snapshot->kept = *at;
     list_leave(&snapshot->map->snapshots);
 }
 
-void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strobe_position *position)
-{
+void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strobe_position *position) {
     struct strobe_map *map = snapshot->map;
     struct strobe_position at;
 
@@ -604,37 +544,30 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
             at.prefix = range_end(segment->prefix, segment->bits);
         }
         at.end = at.prefix == 0;
-        if (!position->end && (at.end || at.prefix > position->prefix))
-            at = *position;
+        if (!position->end && (at.end || at.prefix > position->prefix)) at = *position;
         keep_from(snapshot, &at);
-        if (copy)
-            (void)reap_copy(&dead, copy);
+        if (copy) (void)reap_copy(&dead, copy);
         reap_tables(shard, &dead);
         shard_leave(shard);
         bury(&dead);
     }
 }
 
-void strobe_snapshot_close(struct strobe_snapshot *snapshot)
-{
+void strobe_snapshot_close(struct strobe_snapshot *snapshot) {
     strobe_snapshot_close_many(&snapshot, 1);
 }
 
-void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t count)
-{
+void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t count) {
     struct strobe_map *map = count > 0 ? snapshots[0]->map : NULL;
     uint64_t lowest = UINT64_MAX, highest = 0;
 
-    if (!map)
-        return;
+    if (!map) return;
     list_enter(&map->snapshots);
     for (size_t i = 0; i < count; i++) {
         struct strobe_snapshot *snapshot = snapshots[i];
 
-        if (snapshot->listed)
-            unlist(&map->snapshots, snapshot);
-        if (snapshot->kept.end)
-            continue; /* nothing is held for it */
+        if (snapshot->listed) unlist(&map->snapshots, snapshot);
+        if (snapshot->kept.end) continue; /* nothing is held for it */
         lowest = snapshot->number < lowest ? snapshot->number : lowest;
         highest = snapshot->number > highest ? snapshot->number : highest;
     }
@@ -645,8 +578,7 @@ void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t
         memory_release(map->world.allocator, snapshots[i], sizeof *snapshots[i], MEMORY_WORD);
 }
 
-void strobe_map_maintain(struct strobe_map *map)
-{
+void strobe_map_maintain(struct strobe_map *map) {
     /* One that was in use when the limit was passed may be idle by now. */
     if (!fits(&map->snapshots, 0)) {
         (void)snapshots_tick(&map->snapshots);
@@ -655,8 +587,6 @@ void strobe_map_maintain(struct strobe_map *map)
         list_leave(&map->snapshots);
     }
     /* Relaxed: the flag only says that looking is worth it, the locks order the rest. */
-    if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed))
-        return;
-    for (uint32_t i = 0; i < map->shard_count; i++)
-        reap_shard(map, &map->shards[i], 0, UINT64_MAX);
+    if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed)) return;
+    for (uint32_t i = 0; i < map->shard_count; i++) reap_shard(map, &map->shards[i], 0, UINT64_MAX);
 }

@@ -33,10 +33,10 @@ struct snapshots {
     struct strobe_snapshot *first SNAPSHOTS_GUARDED, *last SNAPSHOTS_GUARDED; /* oldest, newest */
     uint32_t count SNAPSHOTS_GUARDED;
     uint32_t max;
-    uint64_t memory_max;                   /* 0: no limit */
+    uint64_t memory_max; /* 0: no limit */
     uint64_t revoked_count SNAPSHOTS_GUARDED;
-    _Atomic uint64_t held;                 /* bytes held for snapshots alone; a statistic, relaxed */
-    atomic_bool reap;                      /* revoked snapshots' memory waits for strobe_map_maintain */
+    _Atomic uint64_t held; /* bytes held for snapshots alone; a statistic, relaxed */
+    atomic_bool reap;      /* revoked snapshots' memory waits for strobe_map_maintain */
     uint64_t (*now_ms)(void *context);
     void *now_context;
 };

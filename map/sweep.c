@@ -17,8 +17,7 @@ struct swept {
     struct strobe_entry *entries[SEGMENT_SLOTS_MAX];
 };
 
-static uint64_t hash_of(const struct strobe_map *map, const struct strobe_entry *entry)
-{
+static uint64_t hash_of(const struct strobe_map *map, const struct strobe_entry *entry) {
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
 
@@ -26,8 +25,7 @@ static uint64_t hash_of(const struct strobe_map *map, const struct strobe_entry 
 }
 
 STROBE_INSIDE static size_t sweep_segment(struct strobe_map *map, struct shard *shard, struct segment *segment,
-                                          struct swept *swept)
-{
+                                          struct swept *swept) {
     uint64_t earliest = UINT64_MAX, instant, newest, now;
     size_t taken = 0;
 
@@ -40,28 +38,24 @@ STROBE_INSIDE static size_t sweep_segment(struct strobe_map *map, struct shard *
         const struct strobe_entry *entry = segment_entry(segment, slot);
         uint64_t expiry;
 
-        if (!(segment_word(segment, slot) & SLOT_EXPIRES))
-            continue;
+        if (!(segment_word(segment, slot) & SLOT_EXPIRES)) continue;
         expiry = strobe_entry_expiry(entry);
         if (expiry <= now) {
             struct strobe_entry *old = shard_take_out(map, shard, segment, slot, hash_of(map, entry));
 
             taken++;
-            if (old)
-                swept->entries[swept->count++] = old;
+            if (old) swept->entries[swept->count++] = old;
         } else if (expiry < earliest) {
             earliest = expiry;
         }
     }
     segment->earliest = earliest;
     shard->expired += taken;
-    if (taken)
-        table_shrink(&shard->live, &map->world, &shard->pool, segment, newest, shard->version);
+    if (taken) table_shrink(&shard->live, &map->world, &shard->pool, segment, newest, shard->version);
     return taken;
 }
 
-size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments)
-{
+size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) {
     size_t taken = 0;
 
     while (segments-- > 0) {
@@ -79,8 +73,7 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments)
             *place = range_end(shard->live.prefix, map->world.shard_bits);
         }
         shard_leave(shard);
-        for (uint32_t i = 0; i < swept.count; i++)
-            strobe_entry_free(map, swept.entries[i]);
+        for (uint32_t i = 0; i < swept.count; i++) strobe_entry_free(map, swept.entries[i]);
     }
     return taken;
 }
@@ -89,8 +82,7 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments)
 
 #define RANDOM_TRIES 64 /* before looking one segment after the other: enough unless the map is nearly empty */
 
-static uint64_t next_random(uint64_t *state)
-{
+static uint64_t next_random(uint64_t *state) {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64, Steele, Lea and Flood 2014 */
 
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -108,22 +100,19 @@ struct search {
     unsigned tries;
 };
 
-static bool searching(const struct search *search)
-{
+static bool searching(const struct search *search) {
     return search->tries < RANDOM_TRIES || search->walked < search->map->shard_count + 1u;
 }
 
 STROBE_INSIDE static const struct strobe_entry *alive(const struct search *search, const struct segment *segment,
-                                                      uint32_t slot)
-{
+                                                      uint32_t slot) {
     const struct strobe_entry *entry = segment_entry(segment, (segment_slot)slot);
 
     return entry && !entry_dead(entry, search->now) ? entry : NULL;
 }
 
 /* Looks at the search's place, in SHARD, and moves it. NULL: nothing found there. */
-STROBE_INSIDE static const struct strobe_entry *look(struct search *search, const struct shard *shard)
-{
+STROBE_INSIDE static const struct strobe_entry *look(struct search *search, const struct shard *shard) {
     struct strobe_map *map = search->map;
     const struct segment *segment = table_segment(&shard->live, &map->world, search->place);
     const struct strobe_entry *entry = NULL;
@@ -139,8 +128,7 @@ STROBE_INSIDE static const struct strobe_entry *look(struct search *search, cons
     } else {
         uint64_t next = range_end(segment->prefix, segment->bits);
 
-        for (uint32_t slot = 0; !entry && slot < slots; slot++)
-            entry = alive(search, segment, slot);
+        for (uint32_t slot = 0; !entry && slot < slots; slot++) entry = alive(search, segment, slot);
         search->walked += next == 0 || map_shard_index(map, next) != map_shard_index(map, search->place);
         search->place = next;
     }
@@ -148,8 +136,7 @@ STROBE_INSIDE static const struct strobe_entry *look(struct search *search, cons
 }
 
 enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
-                                 void (*visit)(void *context, const struct strobe_entry *entry), void *context)
-{
+                                 void (*visit)(void *context, const struct strobe_entry *entry), void *context) {
     struct search search = {.map = map, .random = random};
     bool found = false;
 
@@ -164,16 +151,14 @@ enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
         search.now = instant >> CLOCK_COUNT_BITS;
         entry = look(&search, shard);
         found = entry != NULL;
-        if (entry)
-            visit(context, entry);
+        if (entry) visit(context, entry);
         shard_leave(shard);
     }
     return found ? STROBE_OK : STROBE_MISSING;
 }
 
 enum strobe_status strobe_random_inside(struct strobe_access *access, uint64_t random,
-                                        void (*visit)(void *context, const struct strobe_entry *entry), void *context)
-{
+                                        void (*visit)(void *context, const struct strobe_entry *entry), void *context) {
     struct search search = {.map = access->map, .random = random, .now = strobe_access_now(access)};
     const struct strobe_entry *entry = NULL;
 
@@ -184,7 +169,6 @@ enum strobe_status strobe_random_inside(struct strobe_access *access, uint64_t r
         lock_assert_held(&shard->lock);
         entry = look(&search, shard);
     }
-    if (entry)
-        visit(context, entry);
+    if (entry) visit(context, entry);
     return entry ? STROBE_OK : STROBE_MISSING;
 }

@@ -22,45 +22,38 @@
 #include "map/snapshot.h"
 
 /* A segment steps down when it would then still be only 0.7 full, so that it does not step up again at once. */
-#define SHRINK_NUMERATOR 7u
+#define SHRINK_NUMERATOR   7u
 #define SHRINK_DENOMINATOR 10u
 
 STROBE_INSIDE static void point_to(const struct table *table, const struct table_world *world,
-                                   const struct segment *segment)
-{
+                                   const struct segment *segment) {
     struct directory *directory = atomic_load_explicit(&table->directory, memory_order_relaxed);
     size_t first = directory_index(directory, segment->prefix, world->shard_bits);
     size_t count = (size_t)1 << (directory->depth - (segment->bits - world->shard_bits));
 
-    for (size_t i = 0; i < count; i++)
-        directory_set(directory, first + i, segment);
+    for (size_t i = 0; i < count; i++) directory_set(directory, first + i, segment);
 }
 
-STROBE_INSIDE static uint32_t depth_of(const struct table_world *world, const struct segment *segment)
-{
+STROBE_INSIDE static uint32_t depth_of(const struct table_world *world, const struct segment *segment) {
     return segment->bits - world->shard_bits;
 }
 
-STROBE_INSIDE static uint32_t table_depth(const struct table *table)
-{
+STROBE_INSIDE static uint32_t table_depth(const struct table *table) {
     return atomic_load_explicit(&table->directory, memory_order_relaxed)->depth;
 }
 
 STROBE_INSIDE static void note_segment(struct table *table, const struct table_world *world,
-                                       const struct segment *segment, int sign)
-{
+                                       const struct segment *segment, int sign) {
     uint64_t size = segment_size(segment->class), slots = segment_slots(segment->class);
 
     table->segments += (uint32_t)sign;
     table->segment_bytes += sign > 0 ? size : 0 - size;
     table->slots += sign > 0 ? slots : 0 - slots;
-    if (depth_of(world, segment) == table_depth(table))
-        table->deepest += (uint32_t)sign;
+    if (depth_of(world, segment) == table_depth(table)) table->deepest += (uint32_t)sign;
 }
 
 enum strobe_status table_init(struct table *table, const struct table_world *world, struct directory_pool *pool,
-                              uint64_t prefix, uint64_t born)
-{
+                              uint64_t prefix, uint64_t born) {
     struct segment *segment = segment_new(world->allocator, 0, prefix, world->shard_bits);
     struct directory *directory = segment ? directory_get(pool, world->allocator, 0) : NULL;
 
@@ -80,8 +73,7 @@ enum strobe_status table_init(struct table *table, const struct table_world *wor
     return STROBE_OK;
 }
 
-void table_swap(struct table *live, struct table *fresh, uint64_t instant)
-{
+void table_swap(struct table *live, struct table *fresh, uint64_t instant) {
     struct directory *old = atomic_load_explicit(&live->directory, memory_order_relaxed);
     struct directory *directory = atomic_load_explicit(&fresh->directory, memory_order_relaxed);
     const size_t rest = sizeof old; /* the directory comes first, and strobe_prefetch may be reading it */
@@ -105,27 +97,23 @@ void table_swap(struct table *live, struct table *fresh, uint64_t instant)
     live->copies_made = fresh->copies_made;
 }
 
-static void free_segment_entries(const struct table_world *world, struct segment *segment)
-{
+static void free_segment_entries(const struct table_world *world, struct segment *segment) {
     for (segment_slot slot = 0; slot < (segment_slot)segment_slots(segment->class); slot++) {
         struct strobe_entry *entry = segment_entry(segment, slot);
 
-        if (entry)
-            entry_destroy(world->allocator, entry);
+        if (entry) entry_destroy(world->allocator, entry);
     }
     segment_free(world->allocator, segment);
 }
 
-static bool free_copy(void *context, struct copy *copy)
-{
+static bool free_copy(void *context, struct copy *copy) {
     const struct table_world *world = context;
 
     snapshots_hold(world->snapshots, 0 - copy_free(world->allocator, copy));
     return true;
 }
 
-void table_fini(struct table *table, const struct table_world *world)
-{
+void table_fini(struct table *table, const struct table_world *world) {
     const struct directory *directory = atomic_load_explicit(&table->directory, memory_order_relaxed);
     struct segment *last = NULL;
     struct table_world copies_world = *world;
@@ -133,8 +121,7 @@ void table_fini(struct table *table, const struct table_world *world)
     for (size_t i = 0; i < (size_t)1 << directory->depth; i++) {
         struct segment *segment = directory_segment(directory_word(directory, i));
 
-        if (segment != last && last)
-            free_segment_entries(world, last);
+        if (segment != last && last) free_segment_entries(world, last);
         last = segment;
     }
     assert(last);
@@ -145,17 +132,14 @@ void table_fini(struct table *table, const struct table_world *world)
 }
 
 enum strobe_status table_freeze(struct table *table, const struct table_world *world, struct segment *segment,
-                                uint64_t newest, uint64_t version)
-{
+                                uint64_t newest, uint64_t version) {
     struct copy *copy;
 
-    if (newest <= segment->mark)
-        return STROBE_OK;
+    if (newest <= segment->mark) return STROBE_OK;
     if (snapshots_need(world->snapshots, segment->mark, newest, range_end(segment->prefix, segment->bits))) {
-        copy = copies_add(&table->copies, world->allocator, segment, newest, version,
-                          (uint32_t)1 << table_depth(table));
-        if (!copy)
-            return STROBE_NO_MEMORY;
+        copy =
+            copies_add(&table->copies, world->allocator, segment, newest, version, (uint32_t)1 << table_depth(table));
+        if (!copy) return STROBE_NO_MEMORY;
         segment->frozen = version;
         table->copies_made++;
         snapshots_hold(world->snapshots, copy_bytes(copy));
@@ -173,16 +157,14 @@ struct moving {
 
 #define LOOK_AHEAD 12u /* entries asked for before they are read */
 
-STROBE_INSIDE static void gather(const struct table_world *world, const struct segment *segment,
-                                 struct moving *moving, unsigned next_bit)
-{
+STROBE_INSIDE static void gather(const struct table_world *world, const struct segment *segment, struct moving *moving,
+                                 unsigned next_bit) {
     uint32_t first = moving->count;
 
     for (segment_slot slot = 0; slot < (segment_slot)segment_slots(segment->class); slot++) {
         uint64_t word = segment_word(segment, slot);
 
-        if (word)
-            moving->word[moving->count++] = word;
+        if (word) moving->word[moving->count++] = word;
     }
     for (uint32_t i = first; i < moving->count; i++) {
         const struct strobe_entry *entry;
@@ -198,49 +180,41 @@ STROBE_INSIDE static void gather(const struct table_world *world, const struct s
     }
 }
 
-static unsigned class_for(uint32_t count)
-{
+static unsigned class_for(uint32_t count) {
     unsigned class = 0;
 
-    while (class + 1 < SEGMENT_CLASSES && count > segment_limit(class))
-        class++;
+    while (class + 1 < SEGMENT_CLASSES && count > segment_limit(class)) class ++;
     return class;
 }
 
-STROBE_INSIDE static void inherit(struct segment *segment, const struct segment *from)
-{
+STROBE_INSIDE static void inherit(struct segment *segment, const struct segment *from) {
     segment->mark = from->mark > segment->mark ? from->mark : segment->mark;
     segment->frozen = from->frozen > segment->frozen ? from->frozen : segment->frozen;
     segment->earliest = from->earliest < segment->earliest ? from->earliest : segment->earliest;
 }
 
-STROBE_INSIDE static void drop(struct table *table, const struct table_world *world, struct segment *segment)
-{
+STROBE_INSIDE static void drop(struct table *table, const struct table_world *world, struct segment *segment) {
     note_segment(table, world, segment, -1);
     segment_free(world->allocator, segment);
 }
 
-STROBE_INSIDE static void adopt(struct table *table, const struct table_world *world, struct segment *segment)
-{
+STROBE_INSIDE static void adopt(struct table *table, const struct table_world *world, struct segment *segment) {
     note_segment(table, world, segment, 1);
     point_to(table, world, segment);
 }
 
 /* The same entries in a segment of another class. */
 STROBE_INSIDE static enum strobe_status resize(struct table *table, const struct table_world *world,
-                                               struct segment **segment, unsigned class)
-{
+                                               struct segment **segment, unsigned class) {
     struct segment *old = *segment;
     struct segment *resized = segment_new(world->allocator, class, old->prefix, old->bits);
     struct moving moving;
 
-    if (!resized)
-        return STROBE_NO_MEMORY;
+    if (!resized) return STROBE_NO_MEMORY;
     moving.count = moving.ones = 0;
     gather(world, old, &moving, 0);
     inherit(resized, old);
-    for (uint32_t i = 0; i < moving.count; i++)
-        segment_adopt(resized, moving.hash[i], moving.word[i]);
+    for (uint32_t i = 0; i < moving.count; i++) segment_adopt(resized, moving.hash[i], moving.word[i]);
     adopt(table, world, resized);
     drop(table, world, old);
     table->resizes++;
@@ -248,9 +222,8 @@ STROBE_INSIDE static enum strobe_status resize(struct table *table, const struct
     return STROBE_OK;
 }
 
-STROBE_INSIDE static void use_directory(struct table *table, struct directory_pool *pool,
-                                        struct directory *directory, uint32_t deepest)
-{
+STROBE_INSIDE static void use_directory(struct table *table, struct directory_pool *pool, struct directory *directory,
+                                        uint32_t deepest) {
     struct directory *old = atomic_load_explicit(&table->directory, memory_order_relaxed);
 
     /* Release: pairs with the acquire in strobe_prefetch, which needs the directory's depth. */
@@ -260,16 +233,13 @@ STROBE_INSIDE static void use_directory(struct table *table, struct directory_po
 }
 
 STROBE_INSIDE static enum strobe_status double_directory(struct table *table, const struct table_world *world,
-                                                         struct directory_pool *pool)
-{
+                                                         struct directory_pool *pool) {
     const struct directory *old = atomic_load_explicit(&table->directory, memory_order_relaxed);
     struct directory *doubled;
 
-    if (old->depth == DIRECTORY_DEPTH_MAX)
-        return STROBE_NO_MEMORY;
+    if (old->depth == DIRECTORY_DEPTH_MAX) return STROBE_NO_MEMORY;
     doubled = directory_get(pool, world->allocator, old->depth + 1);
-    if (!doubled)
-        return STROBE_NO_MEMORY;
+    if (!doubled) return STROBE_NO_MEMORY;
     for (size_t i = 0; i < (size_t)2 << old->depth; i++)
         atomic_store_explicit(&doubled->slots[i], directory_word(old, i / 2), memory_order_relaxed);
     use_directory(table, pool, doubled, 0);
@@ -278,17 +248,14 @@ STROBE_INSIDE static enum strobe_status double_directory(struct table *table, co
 
 /* Halves the directory if no segment needs its last bit. */
 STROBE_INSIDE static void halve_directory(struct table *table, const struct table_world *world,
-                                          struct directory_pool *pool)
-{
+                                          struct directory_pool *pool) {
     const struct directory *old = atomic_load_explicit(&table->directory, memory_order_relaxed);
     struct directory *halved;
     uint32_t deepest = 0;
 
-    if (old->depth == 0 || table->deepest)
-        return;
+    if (old->depth == 0 || table->deepest) return;
     halved = directory_get(pool, world->allocator, old->depth - 1);
-    if (!halved)
-        return;
+    if (!halved) return;
     for (size_t i = 0; i < (size_t)1 << halved->depth; i++) {
         uint64_t word = directory_word(old, 2 * i);
 
@@ -299,9 +266,7 @@ STROBE_INSIDE static void halve_directory(struct table *table, const struct tabl
 }
 
 STROBE_INSIDE static enum strobe_status split(struct table *table, const struct table_world *world,
-                                              struct directory_pool *pool, uint64_t hash,
-                                              struct segment **segment)
-{
+                                              struct directory_pool *pool, uint64_t hash, struct segment **segment) {
     struct segment *old = *segment, *zero, *one;
     unsigned bits = old->bits + 1u;
     struct moving moving;
@@ -330,56 +295,47 @@ STROBE_INSIDE static enum strobe_status split(struct table *table, const struct 
     return STROBE_OK;
 }
 
-enum strobe_status table_make_room(struct table *table, const struct table_world *world,
-                                   struct directory_pool *pool, uint64_t hash, struct segment **segment)
-{
+enum strobe_status table_make_room(struct table *table, const struct table_world *world, struct directory_pool *pool,
+                                   uint64_t hash, struct segment **segment) {
     while ((*segment)->count >= segment_limit((*segment)->class)) {
         unsigned class = (*segment)->class;
-        enum strobe_status status = class + 1 < SEGMENT_CLASSES
-                                        ? resize(table, world, segment, class + 1)
-                                        : split(table, world, pool, hash, segment);
+        enum strobe_status status = class + 1 < SEGMENT_CLASSES ? resize(table, world, segment, class + 1)
+                                                                : split(table, world, pool, hash, segment);
 
-        if (status != STROBE_OK)
-            return (*segment)->count < segment_slots((*segment)->class) ? STROBE_OK : status;
+        if (status != STROBE_OK) return (*segment)->count < segment_slots((*segment)->class) ? STROBE_OK : status;
     }
     return STROBE_OK;
 }
 
 /* The segment that SEGMENT was split from together with, when it is still whole; else NULL. */
 STROBE_INSIDE static struct segment *buddy_of(const struct table *table, const struct table_world *world,
-                                              const struct segment *segment)
-{
+                                              const struct segment *segment) {
     struct segment *buddy;
 
-    if (depth_of(world, segment) == 0)
-        return NULL;
+    if (depth_of(world, segment) == 0) return NULL;
     buddy = table_segment(table, world, segment->prefix ^ UINT64_C(1) << (64 - segment->bits));
     return buddy->bits == segment->bits ? buddy : NULL;
 }
 
 STROBE_INSIDE static bool merge(struct table *table, const struct table_world *world, struct directory_pool *pool,
-                                struct segment **segment, uint64_t newest, uint64_t version)
-{
+                                struct segment **segment, uint64_t newest, uint64_t version) {
     struct segment *one = *segment, *other = buddy_of(table, world, one), *merged;
     unsigned bits = one->bits - 1u;
     struct moving moving;
 
-    if (!other || one->count + other->count > segment_limit(0) * SHRINK_NUMERATOR / SHRINK_DENOMINATOR)
-        return false;
+    if (!other || one->count + other->count > segment_limit(0) * SHRINK_NUMERATOR / SHRINK_DENOMINATOR) return false;
     if (table_freeze(table, world, one, newest, version) != STROBE_OK ||
         table_freeze(table, world, other, newest, version) != STROBE_OK)
         return false;
     assert(bits < 64);
     merged = segment_new(world->allocator, 0, range_prefix(one->prefix, bits), bits);
-    if (!merged)
-        return false;
+    if (!merged) return false;
     moving.count = moving.ones = 0;
     gather(world, one, &moving, 0);
     gather(world, other, &moving, 0);
     inherit(merged, one);
     inherit(merged, other);
-    for (uint32_t i = 0; i < moving.count; i++)
-        segment_adopt(merged, moving.hash[i], moving.word[i]);
+    for (uint32_t i = 0; i < moving.count; i++) segment_adopt(merged, moving.hash[i], moving.word[i]);
     drop(table, world, one);
     drop(table, world, other);
     adopt(table, world, merged);
@@ -390,17 +346,14 @@ STROBE_INSIDE static bool merge(struct table *table, const struct table_world *w
 }
 
 void table_shrink(struct table *table, const struct table_world *world, struct directory_pool *pool,
-                  struct segment *segment, uint64_t newest, uint64_t version)
-{
+                  struct segment *segment, uint64_t newest, uint64_t version) {
     while (segment->class &&
            segment->count <= segment_limit(segment->class - 1u) * SHRINK_NUMERATOR / SHRINK_DENOMINATOR) {
-        if (resize(table, world, &segment, segment->class - 1u) != STROBE_OK)
-            return;
+        if (resize(table, world, &segment, segment->class - 1u) != STROBE_OK) return;
     }
     /* A look at the neighbour costs a miss: only now and then, and when this half is thin enough. */
     while (segment->class == 0 && segment->count % 8 == 0 &&
            segment->count <= segment_limit(0) * SHRINK_NUMERATOR / SHRINK_DENOMINATOR / 2) {
-        if (!merge(table, world, pool, &segment, newest, version))
-            return;
+        if (!merge(table, world, pool, &segment, newest, version)) return;
     }
 }

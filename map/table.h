@@ -19,13 +19,13 @@ struct table {
     uint64_t count SHARD_GUARDED;
     uint64_t entry_bytes SHARD_GUARDED;
     uint64_t expiring SHARD_GUARDED;
-    uint64_t prefix;               /* the shard's */
-    uint64_t born SHARD_GUARDED;   /* it shows the snapshots after this one ... */
-    uint64_t until SHARD_GUARDED;  /* ... up to this one: UINT64_MAX while it lives, set by a flush */
+    uint64_t prefix;                /* the shard's */
+    uint64_t born SHARD_GUARDED;    /* it shows the snapshots after this one ... */
+    uint64_t until SHARD_GUARDED;   /* ... up to this one: UINT64_MAX while it lives, set by a flush */
     uint32_t deepest SHARD_GUARDED; /* segments with as many bits as the directory has */
     uint32_t segments SHARD_GUARDED;
-    uint32_t pins SHARD_GUARDED;   /* snapshot readers at work in it */
-    uint64_t held;                 /* bytes counted as held for snapshots since it was flushed */
+    uint32_t pins SHARD_GUARDED; /* snapshot readers at work in it */
+    uint64_t held;               /* bytes counted as held for snapshots since it was flushed */
     uint64_t segment_bytes SHARD_GUARDED;
     uint64_t slots SHARD_GUARDED;
     uint64_t splits SHARD_GUARDED, merges SHARD_GUARDED, resizes SHARD_GUARDED, copies_made SHARD_GUARDED;
@@ -45,17 +45,14 @@ void table_swap(struct table *live, struct table *fresh, uint64_t instant) STROB
 void table_fini(struct table *table, const struct table_world *world) LOCK_UNCHECKED;
 
 /* The directory's word for HASH: the segment and its class. */
-static inline uint64_t table_word(const struct table *table, const struct table_world *world, uint64_t hash)
-{
+static inline uint64_t table_word(const struct table *table, const struct table_world *world, uint64_t hash) {
     /* Under the lock, or in a flushed table, which does not change. */
     const struct directory *directory = atomic_load_explicit(&table->directory, memory_order_relaxed);
 
     return directory_word(directory, directory_index(directory, hash, world->shard_bits));
 }
 
-static inline struct segment *table_segment(const struct table *table, const struct table_world *world,
-                                            uint64_t hash)
-{
+static inline struct segment *table_segment(const struct table *table, const struct table_world *world, uint64_t hash) {
     return directory_segment(table_word(table, world, hash));
 }
 
@@ -66,9 +63,8 @@ enum strobe_status table_freeze(struct table *table, const struct table_world *w
 
 /* The segment for one more entry of HASH, with room for it: *SEGMENT, frozen, grows or splits when it is full.
  * Results: OK, NO_MEMORY (unchanged). */
-enum strobe_status table_make_room(struct table *table, const struct table_world *world,
-                                   struct directory_pool *pool, uint64_t hash,
-                                   struct segment **segment) STROBE_INSIDE;
+enum strobe_status table_make_room(struct table *table, const struct table_world *world, struct directory_pool *pool,
+                                   uint64_t hash, struct segment **segment) STROBE_INSIDE;
 
 /* After SEGMENT, frozen for NEWEST, has lost entries: makes it smaller, or merges it with its neighbour, if worth it
  * and if there is memory. SEGMENT may be gone afterwards. */

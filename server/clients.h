@@ -22,21 +22,21 @@ enum { CLIENT_WORD_MAX = 1024, CLIENT_ADDRESS_TEXT = 64 };
 struct client {
     struct client *next, *previous; /* the registry's, in the order of ids */
     uint64_t id;
-    uint64_t since_ms;   /* wall clock */
-    const char *door;    /* "resp", "http" */
-    unsigned loop;       /* index of its worker */
+    uint64_t since_ms; /* wall clock */
+    const char *door;  /* "resp", "http" */
+    unsigned loop;     /* index of its worker */
     int fd;
-    char peer[CLIENT_ADDRESS_TEXT];  /* "127.0.0.1:4711", "[::1]:4711", "/run/strobe.sock:0" cut to fit */
+    char peer[CLIENT_ADDRESS_TEXT]; /* "127.0.0.1:4711", "[::1]:4711", "/run/strobe.sock:0" cut to fit */
     char local[CLIENT_ADDRESS_TEXT];
-    char *words[CLIENT_WORDS];       /* owned, NUL-terminated; NULL: not said */
-    _Atomic uint64_t active_ms;      /* when it last sent something, wall clock */
-    _Atomic uint64_t commands;       /* executed */
+    char *words[CLIENT_WORDS];  /* owned, NUL-terminated; NULL: not said */
+    _Atomic uint64_t active_ms; /* when it last sent something, wall clock */
+    _Atomic uint64_t commands;  /* executed */
     _Atomic uint64_t bytes_in, bytes_out;
     /* Bytes, as of the last time it was looked at. */
     _Atomic size_t input_memory, input_held, output_memory, output_held;
-    _Atomic(const char *) command;   /* the last one's name, a literal; NULL: none yet */
-    _Atomic unsigned resp;           /* 2 or 3 */
-    _Atomic int waiting;             /* commands that wait for EXEC; -1: MULTI was not said */
+    _Atomic(const char *) command; /* the last one's name, a literal; NULL: none yet */
+    _Atomic unsigned resp;         /* 2 or 3 */
+    _Atomic int waiting;           /* commands that wait for EXEC; -1: MULTI was not said */
 };
 
 struct clients *clients_new(void); /* owned by the caller; NULL without memory */
@@ -62,8 +62,7 @@ bool client_say(struct clients *clients, struct client *client, enum client_word
 const char *client_word(const struct client *client, enum client_word which);
 
 /* After a batch: the last command's NAME (a literal) and how many were executed. The client's own thread. */
-static inline void client_did(struct client *client, const char *name, uint64_t count)
-{
+static inline void client_did(struct client *client, const char *name, uint64_t count) {
     atomic_store_explicit(&client->command, name, memory_order_relaxed);
     atomic_store_explicit(&client->commands, atomic_load_explicit(&client->commands, memory_order_relaxed) + count,
                           memory_order_relaxed);

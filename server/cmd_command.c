@@ -39,15 +39,15 @@ static size_t count_containers(void) {
 
 /* ---- categories ----------------------------------------------------------------------------------------- */
 
-#define CATEGORY_LIST(X)       \
-    X(KEYSPACE, "@keyspace")   \
-    X(READ, "@read")           \
-    X(WRITE, "@write")         \
-    X(STRING, "@string")       \
-    X(ADMIN, "@admin")         \
-    X(FAST, "@fast")           \
-    X(SLOW, "@slow")           \
-    X(DANGEROUS, "@dangerous") \
+#define CATEGORY_LIST(X)         \
+    X(KEYSPACE, "@keyspace")     \
+    X(READ, "@read")             \
+    X(WRITE, "@write")           \
+    X(STRING, "@string")         \
+    X(ADMIN, "@admin")           \
+    X(FAST, "@fast")             \
+    X(SLOW, "@slow")             \
+    X(DANGEROUS, "@dangerous")   \
     X(CONNECTION, "@connection") \
     X(TRANSACTION, "@transaction")
 

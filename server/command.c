@@ -27,12 +27,12 @@ enum {
     ARGS_SHOWN = 128   /* bytes of a request that an error repeats */
 };
 
-#define FLAGS1(a)                COMMAND_##a
-#define FLAGS2(a, b)             FLAGS1(a) | COMMAND_##b
-#define FLAGS3(a, b, c)          FLAGS2(a, b) | COMMAND_##c
-#define FLAGS4(a, b, c, d)       FLAGS3(a, b, c) | COMMAND_##d
-#define FLAGS5(a, b, c, d, e)    FLAGS4(a, b, c, d) | COMMAND_##e
-#define FLAGS6(a, b, c, d, e, f) FLAGS5(a, b, c, d, e) | COMMAND_##f
+#define FLAGS1(a)                   COMMAND_##a
+#define FLAGS2(a, b)                FLAGS1(a) | COMMAND_##b
+#define FLAGS3(a, b, c)             FLAGS2(a, b) | COMMAND_##c
+#define FLAGS4(a, b, c, d)          FLAGS3(a, b, c) | COMMAND_##d
+#define FLAGS5(a, b, c, d, e)       FLAGS4(a, b, c, d) | COMMAND_##e
+#define FLAGS6(a, b, c, d, e, f)    FLAGS5(a, b, c, d, e) | COMMAND_##f
 #define FLAGS7(a, b, c, d, e, f, g) FLAGS6(a, b, c, d, e, f) | COMMAND_##g
 
 #define COMMAND(name, run, arity, flags, first, last, step, key_flags, group, since, complexity, summary, syntax) \

@@ -25,17 +25,17 @@ struct services;
 struct session;
 
 /* What a row says about itself, in the order in which COMMAND INFO lists it. */
-#define COMMAND_FLAG_LIST(X) \
-    X(WRITE, "write")        \
-    X(READONLY, "readonly")  \
-    X(DENYOOM, "denyoom")    \
-    X(ADMIN, "admin")        \
-    X(NOSCRIPT, "noscript")  \
-    X(LOADING, "loading")    \
-    X(STALE, "stale")        \
-    X(FAST, "fast")          \
-    X(NO_AUTH, "no_auth")    \
-    X(ALLOW_BUSY, "allow_busy") \
+#define COMMAND_FLAG_LIST(X)        \
+    X(WRITE, "write")               \
+    X(READONLY, "readonly")         \
+    X(DENYOOM, "denyoom")           \
+    X(ADMIN, "admin")               \
+    X(NOSCRIPT, "noscript")         \
+    X(LOADING, "loading")           \
+    X(STALE, "stale")               \
+    X(FAST, "fast")                 \
+    X(NO_AUTH, "no_auth")           \
+    X(ALLOW_BUSY, "allow_busy")     \
     X(SKIP_SLOWLOG, "skip_slowlog") \
     X(NO_MULTI, "no_multi")
 
@@ -55,11 +55,11 @@ enum command_flag {
     COMMAND_CAT_KEYSPACE = 2 << COMMAND_BITS, /* categories that the flags and the group do not imply */
     COMMAND_CAT_DANGEROUS = 4 << COMMAND_BITS,
     COMMAND_CAT_CONNECTION = 8 << COMMAND_BITS,
-    COMMAND_LONG = 16 << COMMAND_BITS, /* a short request for much work: others have their turn after it */
-    COMMAND_AT_ONCE = 32 << COMMAND_BITS,  /* runs also between MULTI and EXEC */
-    COMMAND_AFTER = 64 << COMMAND_BITS,    /* EXEC runs it when its locks are left */
+    COMMAND_LONG = 16 << COMMAND_BITS,      /* a short request for much work: others have their turn after it */
+    COMMAND_AT_ONCE = 32 << COMMAND_BITS,   /* runs also between MULTI and EXEC */
+    COMMAND_AFTER = 64 << COMMAND_BITS,     /* EXEC runs it when its locks are left */
     COMMAND_SNAPSHOT = 128 << COMMAND_BITS, /* the same, and it reads a snapshot */
-    COMMAND_WHOLE = 256 << COMMAND_BITS    /* EXEC locks the whole map for it */
+    COMMAND_WHOLE = 256 << COMMAND_BITS     /* EXEC locks the whole map for it */
 };
 
 /* What the door does after a call. */
@@ -186,9 +186,10 @@ command_enter(const struct command_call *call, const struct strobe_key *key, str
 }
 
 /* The same to COUNT keys. */
-STROBE_ENTERS COMMAND_UNCHECKED static inline struct strobe_access *
-command_enter_many(const struct command_call *call, const struct strobe_key *keys, size_t count,
-                   struct strobe_access *own) {
+STROBE_ENTERS COMMAND_UNCHECKED static inline struct strobe_access *command_enter_many(const struct command_call *call,
+                                                                                       const struct strobe_key *keys,
+                                                                                       size_t count,
+                                                                                       struct strobe_access *own) {
     if (call->access != NULL) return call->access;
     strobe_enter_many(call->map, keys, count, own);
     return own;

@@ -10,22 +10,22 @@
 #include <stdio.h>
 
 /* What kind of value an option has: its C type, its name. */
-#define CONFIG_TYPE_LIST(X)   \
-    X(TEXT, char *)           /* a path or a word; NULL for "none" */           \
-    X(LIST, struct config_list) /* comma-separated words */                     \
-    X(PORT, uint32_t)         /* 0 to 65535, or CONFIG_PORT_AUTO */             \
-    X(COUNT, uint64_t)        /* a whole number within the row's bounds */      \
-    X(BYTES, uint64_t)        /* 10, 10b, 10kb, 10mb, 10gb, 10%, all in bytes */ \
-    X(TIME, uint64_t)         /* 10 (seconds), 10ms, 10s, 10m, 10h, all in milliseconds */ \
-    X(MODE, uint32_t)         /* octal, of a file */                            \
-    X(YESNO, bool)            \
-    X(LEVEL, uint32_t)        /* enum log_level */
+#define CONFIG_TYPE_LIST(X)                                                                  \
+    X(TEXT, char *)             /* a path or a word; NULL for "none" */                      \
+    X(LIST, struct config_list) /* comma-separated words */                                  \
+    X(PORT, uint32_t)           /* 0 to 65535, or CONFIG_PORT_AUTO */                        \
+    X(COUNT, uint64_t)          /* a whole number within the row's bounds */                 \
+    X(BYTES, uint64_t)          /* 10, 10b, 10kb, 10mb, 10gb, 10%, all in bytes */           \
+    X(TIME, uint64_t)           /* 10 (seconds), 10ms, 10s, 10m, 10h, all in milliseconds */ \
+    X(MODE, uint32_t)           /* octal, of a file */                                       \
+    X(YESNO, bool)                                                                           \
+    X(LEVEL, uint32_t) /* enum log_level */
 
 enum config_type {
 #define CONFIG_TYPE_ENUM(name, type) CONFIG_##name,
     CONFIG_TYPE_LIST(CONFIG_TYPE_ENUM)
 #undef CONFIG_TYPE_ENUM
-    CONFIG_TYPES
+        CONFIG_TYPES
 };
 
 /* `port = auto`: any free one; the log says which. */

@@ -53,7 +53,7 @@ enum conn_state {
 #define CONN_STATE_ENUM(name) STATE_##name,
     CONN_STATE_LIST(CONN_STATE_ENUM)
 #undef CONN_STATE_ENUM
-    STATES
+        STATES
 };
 
 static const char *const state_names[STATES] = {

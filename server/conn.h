@@ -28,28 +28,28 @@ struct worker;
 struct worker_links;
 
 /* Why connections close: name, text for logs and metrics. Counted in metrics_slot.closes[]. */
-#define CONN_REASON_LIST(X)                                                       \
-    X(EOF, "eof")                       /* the peer was done, and got every reply */ \
-    X(QUIT, "quit")                     /* the peer asked for it */                  \
-    X(RESET, "reset")                   /* the peer broke the connection */          \
-    X(PROTOCOL, "protocol-error")       /* its bytes cannot be trusted */            \
-    X(REQUEST_LIMIT, "request-limit")   /* a request larger than allowed */          \
-    X(REPLY_LIMIT, "reply-limit")       /* its replies passed max-reply-buffer */    \
-    X(BUFFER_LIMIT, "buffer-limit")     /* the largest when max-buffers was passed */ \
-    X(NO_MEMORY, "no-memory")                                                        \
-    X(IDLE, "idle-timeout")                                                          \
-    X(SLOW, "request-timeout")          /* half a request, then nothing */           \
-    X(STALLED, "stalled-reader")        /* a stream or a last reply nobody reads */  \
-    X(MAX_CLIENTS, "max-clients")                                                    \
-    X(HTTP_DONE, "http-done")           /* HTTP said Connection: close */            \
-    X(FAILED, "failed")                 /* a stream could not be finished */         \
-    X(SHUTDOWN, "shutdown")             /* the server stops */
+#define CONN_REASON_LIST(X)                                                         \
+    X(EOF, "eof")                     /* the peer was done, and got every reply */  \
+    X(QUIT, "quit")                   /* the peer asked for it */                   \
+    X(RESET, "reset")                 /* the peer broke the connection */           \
+    X(PROTOCOL, "protocol-error")     /* its bytes cannot be trusted */             \
+    X(REQUEST_LIMIT, "request-limit") /* a request larger than allowed */           \
+    X(REPLY_LIMIT, "reply-limit")     /* its replies passed max-reply-buffer */     \
+    X(BUFFER_LIMIT, "buffer-limit")   /* the largest when max-buffers was passed */ \
+    X(NO_MEMORY, "no-memory")                                                       \
+    X(IDLE, "idle-timeout")                                                         \
+    X(SLOW, "request-timeout")   /* half a request, then nothing */                 \
+    X(STALLED, "stalled-reader") /* a stream or a last reply nobody reads */        \
+    X(MAX_CLIENTS, "max-clients")                                                   \
+    X(HTTP_DONE, "http-done") /* HTTP said Connection: close */                     \
+    X(FAILED, "failed")       /* a stream could not be finished */                  \
+    X(SHUTDOWN, "shutdown")   /* the server stops */
 
 enum conn_reason {
 #define CONN_REASON_ENUM(name, text) CONN_REASON_##name,
     CONN_REASON_LIST(CONN_REASON_ENUM)
 #undef CONN_REASON_ENUM
-    CONN_REASONS
+        CONN_REASONS
 };
 
 _Static_assert((int)CONN_REASONS <= (int)METRICS_REASONS_MAX, "metrics has a row for each reason");
@@ -60,11 +60,11 @@ const char *conn_reason_text(enum conn_reason reason);
 
 /* What a door wants after looking at its input. */
 enum conn_answer {
-    CONN_MORE,   /* read on; what was not used comes again with more behind it */
-    CONN_PAUSE,  /* stop here: come again with the unused bytes when the replies have drained, other connections
+    CONN_MORE,  /* read on; what was not used comes again with more behind it */
+    CONN_PAUSE, /* stop here: come again with the unused bytes when the replies have drained, other connections
                     have had a turn, and the job (conn_work), if one was started, is done */
-    CONN_CLOSE,  /* send all replies, then close; conn_why() said the reason */
-    CONN_LINGER  /* the same, for a peer that may still be sending: shut the sending side, read and drop at most
+    CONN_CLOSE, /* send all replies, then close; conn_why() said the reason */
+    CONN_LINGER /* the same, for a peer that may still be sending: shut the sending side, read and drop at most
                     STROBE_LINGER_MAX bytes or 1 s, then close */
 };
 
@@ -76,9 +76,9 @@ enum conn_half {
 };
 
 struct door {
-    const char *name;         /* "resp", for logs and CLIENT LIST */
+    const char *name; /* "resp", for logs and CLIENT LIST */
     enum metrics_door metric;
-    size_t state_size;        /* bytes of state per connection, zeroed before open, aligned to 16 */
+    size_t state_size; /* bytes of state per connection, zeroed before open, aligned to 16 */
 
     /* Starts STATE. Results: false when there is no memory (the connection closes; `close` is not called). */
     bool (*open)(struct conn *conn, void *state);

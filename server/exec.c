@@ -35,8 +35,8 @@
 
 enum {
     GRAVES_AT_FIRST = 64,
-    OPEN_TRIES = 4,    /* scans closed to make room for a snapshot */
-    PREFETCHED = 128   /* keys asked for before the locks are taken: more would push each other out of the cache */
+    OPEN_TRIES = 4,  /* scans closed to make room for a snapshot */
+    PREFETCHED = 128 /* keys asked for before the locks are taken: more would push each other out of the cache */
 };
 
 /* A command that runs after the locks, and the replies of those between it and the next such one. */
@@ -49,7 +49,7 @@ struct part {
 };
 
 struct exec {
-    struct command_job job;  /* first, so that a job is an exec */
+    struct command_job job;   /* first, so that a job is an exec */
     struct command_call call; /* what each command's call begins as */
     struct transaction *transaction;
     const struct queued *now; /* the command that runs */
@@ -58,8 +58,8 @@ struct exec {
     size_t graves_count, graves_capacity;
     struct strobe_entry *few_graves[GRAVES_AT_FIRST];
     struct strobe_garbage *garbage[STROBE_TRANSACTION_FLUSHES_MAX];
-    size_t flushes;           /* how many of them were given out */
-    struct command_job *under_way; /* owned: of part NEXT - 1 */
+    size_t flushes;                  /* how many of them were given out */
+    struct command_job *under_way;   /* owned: of part NEXT - 1 */
     size_t parts_count, begun, next; /* parts whose replies were begun; the part that comes */
     struct part parts[];
 };

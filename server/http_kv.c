@@ -476,8 +476,7 @@ static bool try_erase(struct strobe_map *map, const struct strobe_key *key, cons
     return is_done;
 }
 
-static void erase(struct http_call *call, const struct strobe_key *key, struct seen *seen,
-                  struct kv_outcome *outcome) {
+static void erase(struct http_call *call, const struct strobe_key *key, struct seen *seen, struct kv_outcome *outcome) {
     bool is_bound = has_conditions(call->request);
 
     do {
@@ -498,8 +497,8 @@ void http_kv_delete(struct http_call *call) {
     struct strobe_http_refusal refused = key_open(&key, call);
 
     if (refused.status == 0 && call->request->query.len != 0) {
-        refused = http_refusal(400,
-                               "Removing a key takes no parameters; a '?' that belongs to the key is written %3F.");
+        refused =
+            http_refusal(400, "Removing a key takes no parameters; a '?' that belongs to the key is written %3F.");
     }
     if (refused.status != 0) {
         http_routes_refuse(call, refused);

@@ -19,7 +19,7 @@ enum log_level {
 #define LOG_LEVEL_ENUM(name, text) LOG_##name,
     LOG_LEVEL_LIST(LOG_LEVEL_ENUM)
 #undef LOG_LEVEL_ENUM
-    LOG_LEVELS
+        LOG_LEVELS
 };
 
 struct log {
@@ -39,8 +39,7 @@ bool log_open(struct log *log, const char *path);
 void log_set_level(struct log *log, enum log_level level);
 
 /* Is a line of LEVEL wanted? */
-static inline bool log_on(const struct log *log, enum log_level level)
-{
+static inline bool log_on(const struct log *log, enum log_level level) {
     return (int)level >= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
@@ -50,16 +49,16 @@ void log_line(const struct log *log, enum log_level level, const char *where, co
     __attribute__((format(printf, 4, 5)));
 
 /* The arguments are evaluated only when the line is wanted. */
-#define log_at(log, level, where, ...)                          \
-    do {                                                        \
-        if (log_on(log, level)) {                               \
-            log_line(log, level, where, __VA_ARGS__);           \
-        }                                                       \
+#define log_at(log, level, where, ...)                \
+    do {                                              \
+        if (log_on(log, level)) {                     \
+            log_line(log, level, where, __VA_ARGS__); \
+        }                                             \
     } while (0)
 
 #define log_debug(log, where, ...) log_at(log, LOG_DEBUG, where, __VA_ARGS__)
-#define log_info(log, where, ...) log_at(log, LOG_INFO, where, __VA_ARGS__)
-#define log_warn(log, where, ...) log_at(log, LOG_WARN, where, __VA_ARGS__)
+#define log_info(log, where, ...)  log_at(log, LOG_INFO, where, __VA_ARGS__)
+#define log_warn(log, where, ...)  log_at(log, LOG_WARN, where, __VA_ARGS__)
 #define log_error(log, where, ...) log_at(log, LOG_ERROR, where, __VA_ARGS__)
 
 #endif

@@ -19,8 +19,8 @@ struct memory_figures {
     uint64_t allocated; /* by malloc's callers */
     uint64_t active;    /* pages with allocations in them */
     uint64_t mapped;
-    uint64_t retained;  /* given back to the system, address space kept */
-    uint64_t resident;  /* by the system's account (RSS), also under libc's malloc */
+    uint64_t retained; /* given back to the system, address space kept */
+    uint64_t resident; /* by the system's account (RSS), also under libc's malloc */
 };
 void memory_figures(struct memory_figures *figures);
 

@@ -39,11 +39,11 @@ enum {
     SLOT_BITS = 16,
     TAG_BITS = SCANS_CURSOR_BITS - SLOT_BITS,
     TAGS_KEPT = 32,
-    ENTRIES_MAX = 2048, /* entries met in one page when COUNT asks for fewer */
-    PLACES_MAX = 65536, /* places of the map, empty ones included */
+    ENTRIES_MAX = 2048,       /* entries met in one page when COUNT asks for fewer */
+    PLACES_MAX = 65536,       /* places of the map, empty ones included */
     GLOB_STEPS_MAX = 1 << 22, /* of matching, at its worst: some milliseconds */
-    OPEN_TRIES = 4,        /* snapshots closed to make room for a new one */
-    CLOSED_TOGETHER = 256 /* snapshots closed with one look at the map */
+    OPEN_TRIES = 4,           /* snapshots closed to make room for a new one */
+    CLOSED_TOGETHER = 256     /* snapshots closed with one look at the map */
 };
 static_assert(SCANS_MAX == 1u << SLOT_BITS, "every slot has its number in a cursor");
 

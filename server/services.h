@@ -30,12 +30,12 @@ struct metrics *services_metrics(const struct services *services);
 struct log *services_log(const struct services *services);
 unsigned services_threads(const struct services *services);
 struct worker *services_worker(const struct services *services, unsigned index);
-const char *services_version(void);                                  /* "0.1.0" */
-const char *services_config_path(const struct services *services);   /* absolute, "" without --config */
-const char *services_executable(const struct services *services);    /* absolute */
+const char *services_version(void);                                /* "0.1.0" */
+const char *services_config_path(const struct services *services); /* absolute, "" without --config */
+const char *services_executable(const struct services *services);  /* absolute */
 
 /* The ports that were bound, 0 for a protocol that is off. */
-uint32_t services_port(const struct services *services);      /* the text protocol's */
+uint32_t services_port(const struct services *services); /* the text protocol's */
 uint32_t services_http_port(const struct services *services);
 
 /* The configuration as of now; one that SIGHUP replaced stays valid until the end of the process. Any thread. */

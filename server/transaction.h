@@ -38,7 +38,7 @@ struct transaction {
     size_t memory;      /* bytes of all this */
 };
 
-struct transaction *transaction_new(void); /* owned by the caller; NULL without memory */
+struct transaction *transaction_new(void);              /* owned by the caller; NULL without memory */
 void transaction_free(struct transaction *transaction); /* NULL is allowed */
 
 /* Watches the keys that CALL names from word 1 on, as they are at one instant. An error is written when it answers

@@ -9,10 +9,10 @@
 
 #include "map/map.h"
 
-#define BENCH_KEY_LEN 14u   /* key:0000000000 */
+#define BENCH_KEY_LEN   14u /* key:0000000000 */
 #define BENCH_VALUE_LEN 32u
-#define BENCH_LIST_MAX 8u   /* numbers of one list option */
-#define BENCH_BURST 256u    /* operations between two looks at the stop flag, and one strobe_map_tick */
+#define BENCH_LIST_MAX  8u   /* numbers of one list option */
+#define BENCH_BURST     256u /* operations between two looks at the stop flag, and one strobe_map_tick */
 
 struct bench_list {
     uint64_t at[BENCH_LIST_MAX];
@@ -28,9 +28,9 @@ struct bench {
     bool large;              /* 10 million keys too */
     bool copying;            /* by strobe_get and strobe_set in place of accesses */
     bool json;
-    bool purge_each;         /* size: give freed pages back before each look */
-    uint64_t scans;          /* growth: snapshots open meanwhile */
-    const char *table;       /* the one whose rows are being printed */
+    bool purge_each;   /* size: give freed pages back before each look */
+    uint64_t scans;    /* growth: snapshots open meanwhile */
+    const char *table; /* the one whose rows are being printed */
 };
 
 /* ---- Time ---- */
@@ -41,7 +41,7 @@ void bench_sleep(double seconds);
 double bench_median(double *values, size_t count); /* sorts VALUES */
 
 /* How long each of many operations took. 16 steps to a doubling: exact to 6 %. */
-#define BENCH_STEPS 16u
+#define BENCH_STEPS     16u
 #define BENCH_HISTOGRAM (BENCH_STEPS * 40u)
 
 struct bench_histogram {
@@ -67,8 +67,7 @@ void bench_lap(struct bench_laps *laps);
 
 /* ---- Random numbers and keys ---- */
 
-static inline uint64_t bench_random(uint64_t *x)
-{
+static inline uint64_t bench_random(uint64_t *x) {
     *x ^= *x << 13;
     *x ^= *x >> 7;
     *x ^= *x << 17;
@@ -94,8 +93,8 @@ uint32_t *bench_zipf_new(uint64_t count);
 struct strobe_map *bench_map_new(void); /* exits when it cannot; with the allocator that strobed uses */
 void bench_memory_setup(void);          /* as strobed sets its allocator up */
 const char *bench_memory_name(void);
-void bench_memory_purge(void);          /* free pages go back to the system now */
-uint64_t bench_resident(void);          /* bytes */
+void bench_memory_purge(void); /* free pages go back to the system now */
+uint64_t bench_resident(void); /* bytes */
 
 /* ---- What a server does for one GET and one SET ---- */
 
@@ -112,10 +111,12 @@ struct bench_cell {
     double number;
     int decimals;
 };
-#define BENCH_TEXT(name, text) {(name), (text), 0, 0}
-#define BENCH_NUMBER(name, number, decimals) {(name), NULL, (double)(number), (decimals)}
-#define BENCH_ROW(bench, table, ...)                                                                     \
-    bench_row((bench), (table), (const struct bench_cell[]){__VA_ARGS__},                                \
+#define BENCH_TEXT(name, text) \
+    { (name), (text), 0, 0 }
+#define BENCH_NUMBER(name, number, decimals) \
+    { (name), NULL, (double)(number), (decimals) }
+#define BENCH_ROW(bench, table, ...)                                      \
+    bench_row((bench), (table), (const struct bench_cell[]){__VA_ARGS__}, \
               sizeof((const struct bench_cell[]){__VA_ARGS__}) / sizeof(struct bench_cell))
 
 /* Prints one row, and the names of the columns when TABLE is another one than before; with --json an object a

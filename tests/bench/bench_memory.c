@@ -15,8 +15,8 @@
 
 #define SIZE_STEPS 8u
 #define SIZE_FIRST 500000u
-#define SIZE_LAST 1000000u
-#define SIZE_ROOM 4096u
+#define SIZE_LAST  1000000u
+#define SIZE_ROOM  4096u
 
 struct payload {
     size_t key_len, value_len;
@@ -24,22 +24,17 @@ struct payload {
 
 /* Key NUMBER of LEN bytes, 8 at least: digits with zeros before them, that begin as the benchmark's keys do if
  * there is room. */
-static void make_key(char *at, size_t len, uint64_t number)
-{
-    for (size_t i = len; i-- > 0; number /= 10)
-        at[i] = (char)('0' + number % 10);
-    if (len >= BENCH_KEY_LEN)
-        memcpy(at, "key:", 4);
+static void make_key(char *at, size_t len, uint64_t number) {
+    for (size_t i = len; i-- > 0; number /= 10) at[i] = (char)('0' + number % 10);
+    if (len >= BENCH_KEY_LEN) memcpy(at, "key:", 4);
 }
 
-static void put(struct strobe_map *map, const char *key, struct payload payload, const char *value)
-{
+static void put(struct strobe_map *map, const char *key, struct payload payload, const char *value) {
     if (strobe_set(map, key, payload.key_len, value, payload.value_len, 0) != STROBE_OK)
         bench_die("no memory for a set");
 }
 
-static void put_range(struct strobe_map *map, struct payload payload, uint64_t from, uint64_t to)
-{
+static void put_range(struct strobe_map *map, struct payload payload, uint64_t from, uint64_t to) {
     char key[SIZE_ROOM], value[SIZE_ROOM];
 
     memset(value, 'x', payload.value_len);
@@ -50,8 +45,7 @@ static void put_range(struct strobe_map *map, struct payload payload, uint64_t f
 }
 
 /* Replaces as many entries as there are, chosen at random: what a cache's memory looks like after a while. */
-static void rewrite(struct strobe_map *map, struct payload payload, uint64_t count)
-{
+static void rewrite(struct strobe_map *map, struct payload payload, uint64_t count) {
     char key[SIZE_ROOM], value[SIZE_ROOM];
     uint64_t x = 88172645463325252u;
 
@@ -62,14 +56,12 @@ static void rewrite(struct strobe_map *map, struct payload payload, uint64_t cou
     }
 }
 
-static double beyond(uint64_t empty, uint64_t count, struct payload payload)
-{
+static double beyond(uint64_t empty, uint64_t count, struct payload payload) {
     return ((double)bench_resident() - (double)empty) / (double)count - (double)(payload.key_len + payload.value_len);
 }
 
 static void print_size(struct bench *bench, struct payload payload, uint64_t count, uint64_t empty,
-                       const struct strobe_stats *stats)
-{
+                       const struct strobe_stats *stats) {
     char text[32];
 
     (void)snprintf(text, sizeof text, "%zu+%zu", payload.key_len, payload.value_len);
@@ -79,8 +71,7 @@ static void print_size(struct bench *bench, struct payload payload, uint64_t cou
               BENCH_NUMBER("load", (double)stats->entries / (double)stats->slots, 3));
 }
 
-static void size_of(struct bench *bench, struct payload payload, uint64_t first, uint64_t last, unsigned steps)
-{
+static void size_of(struct bench *bench, struct payload payload, uint64_t first, uint64_t last, unsigned steps) {
     struct strobe_map *map;
     struct strobe_stats stats;
     double sum = 0;
@@ -98,8 +89,7 @@ static void size_of(struct bench *bench, struct payload payload, uint64_t first,
         put_range(map, payload, have, count);
         have = count;
         strobe_map_stats(map, &stats);
-        if (bench->purge_each)
-            bench_memory_purge();
+        if (bench->purge_each) bench_memory_purge();
         sum += beyond(empty, count, payload);
         print_size(bench, payload, count, empty, &stats);
     }
@@ -111,38 +101,32 @@ static void size_of(struct bench *bench, struct payload payload, uint64_t first,
 }
 
 /* In a process of its own: nothing that others left behind is counted. */
-static void in_child(struct bench *bench, struct payload payload, uint64_t first, uint64_t last, unsigned steps)
-{
+static void in_child(struct bench *bench, struct payload payload, uint64_t first, uint64_t last, unsigned steps) {
     int status;
     pid_t child;
 
     (void)fflush(stdout);
     child = fork();
-    if (child < 0)
-        bench_die("cannot fork");
+    if (child < 0) bench_die("cannot fork");
     if (child == 0) {
         size_of(bench, payload, first, last, steps);
         exit(0);
     }
-    if (waitpid(child, &status, 0) != child || status != 0)
-        bench_die("the child that measures a size has failed");
+    if (waitpid(child, &status, 0) != child || status != 0) bench_die("the child that measures a size has failed");
     bench->table = NULL;
 }
 
-void bench_size(struct bench *bench)
-{
+void bench_size(struct bench *bench) {
     in_child(bench, (struct payload){BENCH_KEY_LEN, BENCH_VALUE_LEN}, SIZE_FIRST, SIZE_LAST, SIZE_STEPS);
     in_child(bench, (struct payload){8, 8}, SIZE_FIRST, SIZE_LAST, SIZE_STEPS);
     in_child(bench, (struct payload){20, 100}, SIZE_FIRST, SIZE_LAST, SIZE_STEPS);
     in_child(bench, (struct payload){40, 1000}, SIZE_FIRST, SIZE_LAST, SIZE_STEPS);
-    if (bench->large)
-        in_child(bench, (struct payload){BENCH_KEY_LEN, BENCH_VALUE_LEN}, 10000000, 10000000, 1);
+    if (bench->large) in_child(bench, (struct payload){BENCH_KEY_LEN, BENCH_VALUE_LEN}, 10000000, 10000000, 1);
 }
 
 /* ---- Growth ---- */
 
-static void print_laps(struct bench *bench, const char *what, const struct bench_laps *laps)
-{
+static void print_laps(struct bench *bench, const char *what, const struct bench_laps *laps) {
     const struct bench_histogram *h = &laps->laps;
 
     BENCH_ROW(bench, "growth: time of an operation, us", BENCH_TEXT("phase", what), BENCH_NUMBER("ops", h->total, 0),
@@ -153,8 +137,7 @@ static void print_laps(struct bench *bench, const char *what, const struct bench
               BENCH_NUMBER("set_aside", laps->aside, 0), BENCH_NUMBER("aside_max", (double)laps->aside_max / 1e3, 1));
 }
 
-static void print_memory(struct bench *bench, struct strobe_map *map, const char *when, uint64_t empty)
-{
+static void print_memory(struct bench *bench, struct strobe_map *map, const char *when, uint64_t empty) {
     struct strobe_stats stats;
 
     strobe_map_stats(map, &stats);
@@ -178,15 +161,13 @@ struct phase {
 };
 
 /* A snapshot is opened at the start and after each further part of the phase, and none is read or closed. */
-static void run_phase(struct bench *bench, const char *name, const struct phase *phase)
-{
+static void run_phase(struct bench *bench, const char *name, const struct phase *phase) {
     char value[BENCH_VALUE_LEN];
     struct bench_text key;
     struct bench_laps *laps = malloc(sizeof *laps);
     uint64_t opened = 0;
 
-    if (!laps)
-        bench_die("no memory for the laps");
+    if (!laps) bench_die("no memory for the laps");
     memset(value, 'x', sizeof value);
     bench_laps_start(laps);
     for (uint64_t i = 0; i < phase->count; i++) {
@@ -194,8 +175,7 @@ static void run_phase(struct bench *bench, const char *name, const struct phase 
             strobe_snapshot_open(phase->map, true, &phase->scans[opened++]) != STROBE_OK)
             bench_die("cannot open a snapshot");
         bench_key_write(key.data, i * PRIME % phase->count);
-        if (i % BENCH_BURST == 0)
-            (void)strobe_map_tick(phase->map);
+        if (i % BENCH_BURST == 0) (void)strobe_map_tick(phase->map);
         if (phase->erase)
             (void)bench_del(phase->map, &key);
         else
@@ -206,19 +186,16 @@ static void run_phase(struct bench *bench, const char *name, const struct phase 
     free(laps);
 }
 
-static void close_all(struct strobe_snapshot **scans, uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++)
-        strobe_snapshot_close(scans[i]);
+static void close_all(struct strobe_snapshot **scans, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) strobe_snapshot_close(scans[i]);
 }
 
 #define SCANS_MAX 64u
 
-static void growth_of(struct bench *bench, uint64_t count)
-{
+static void growth_of(struct bench *bench, uint64_t count) {
     struct strobe_snapshot *scans[SCANS_MAX];
-    struct phase phase = {.scans = scans, .scan_count = bench->scans < SCANS_MAX ? bench->scans : SCANS_MAX,
-                          .count = count};
+    struct phase phase = {
+        .scans = scans, .scan_count = bench->scans < SCANS_MAX ? bench->scans : SCANS_MAX, .count = count};
     uint64_t empty;
 
     bench_memory_setup();
@@ -240,8 +217,6 @@ static void growth_of(struct bench *bench, uint64_t count)
     strobe_map_free(phase.map);
 }
 
-void bench_growth(struct bench *bench)
-{
-    for (size_t i = 0; i < bench->keys.count; i++)
-        growth_of(bench, bench->keys.at[i]);
+void bench_growth(struct bench *bench) {
+    for (size_t i = 0; i < bench->keys.count; i++) growth_of(bench, bench->keys.at[i]);
 }

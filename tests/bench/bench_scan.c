@@ -13,8 +13,7 @@ struct tally {
     char key[BENCH_KEY_LEN]; /* copied out, as a page must */
 };
 
-static enum strobe_visit take(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit take(void *context, const struct strobe_entry *entry) {
     struct tally *tally = context;
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
@@ -27,14 +26,12 @@ static enum strobe_visit take(void *context, const struct strobe_entry *entry)
 #define SLICE 4096u /* places a strobe_snapshot_read looks at */
 
 /* Reads a snapshot to its end and forgets behind it. Gives the number of keys. */
-static uint64_t scan_once(struct strobe_map *map)
-{
+static uint64_t scan_once(struct strobe_map *map) {
     struct strobe_position position = {0};
     struct strobe_snapshot *snapshot;
     struct tally tally = {0};
 
-    if (strobe_snapshot_open(map, false, &snapshot) != STROBE_OK)
-        bench_die("cannot open a snapshot");
+    if (strobe_snapshot_open(map, false, &snapshot) != STROBE_OK) bench_die("cannot open a snapshot");
     while (!position.end) {
         if (strobe_snapshot_read(snapshot, &position, NULL, SLICE, take, &tally) != STROBE_OK)
             bench_die("a scan has failed");
@@ -52,8 +49,7 @@ struct writer {
     struct bench_laps laps;
 };
 
-static void *write_on(void *context)
-{
+static void *write_on(void *context) {
     struct writer *writer = context;
     char value[BENCH_VALUE_LEN];
     uint64_t x = 88172645463325252u;
@@ -70,8 +66,7 @@ static void *write_on(void *context)
     return NULL;
 }
 
-static double scan_for(struct strobe_map *map, double seconds)
-{
+static double scan_for(struct strobe_map *map, double seconds) {
     uint64_t keys = 0, start = bench_now(), took;
 
     do {
@@ -83,8 +78,7 @@ static double scan_for(struct strobe_map *map, double seconds)
 
 /* WRITER NULL: there was none, and no times of its own. */
 static void print_scan(struct bench *bench, uint64_t key_count, const char *work, double rate,
-                       const struct writer *writer, double seconds)
-{
+                       const struct writer *writer, double seconds) {
     static const struct bench_laps none = {.last = 0};
     const struct bench_laps *laps = writer ? &writer->laps : &none;
     const struct bench_histogram *h = &laps->laps;
@@ -98,15 +92,13 @@ static void print_scan(struct bench *bench, uint64_t key_count, const char *work
 }
 
 /* SCAN: beside a scan; else the writer by itself. */
-static void write_beside(struct bench *bench, struct writer *writer, bool scan)
-{
+static void write_beside(struct bench *bench, struct writer *writer, bool scan) {
     uint64_t start = bench_now();
     double rate = 0;
     pthread_t thread;
 
     atomic_store(&writer->stop, false);
-    if (pthread_create(&thread, NULL, write_on, writer) != 0)
-        bench_die("cannot start a thread");
+    if (pthread_create(&thread, NULL, write_on, writer) != 0) bench_die("cannot start a thread");
     if (scan)
         rate = scan_for(writer->map, bench->seconds);
     else
@@ -116,14 +108,12 @@ static void write_beside(struct bench *bench, struct writer *writer, bool scan)
     print_scan(bench, writer->key_count, scan ? "both" : "writer", rate, writer, (double)(bench_now() - start) / 1e9);
 }
 
-static void scan_of(struct bench *bench, uint64_t key_count)
-{
+static void scan_of(struct bench *bench, uint64_t key_count) {
     struct bench_text *keys = bench_keys_new(key_count);
     struct strobe_map *map = bench_map_new();
     struct writer *writer = calloc(1, sizeof *writer);
 
-    if (!writer)
-        bench_die("no memory for a writer");
+    if (!writer) bench_die("no memory for a writer");
     writer->map = map;
     writer->keys = keys;
     writer->key_count = key_count;
@@ -138,31 +128,26 @@ static void scan_of(struct bench *bench, uint64_t key_count)
     free(writer);
 }
 
-void bench_scan(struct bench *bench)
-{
-    for (size_t i = 0; i < bench->keys.count; i++)
-        scan_of(bench, bench->keys.at[i]);
+void bench_scan(struct bench *bench) {
+    for (size_t i = 0; i < bench->keys.count; i++) scan_of(bench, bench->keys.at[i]);
 }
 
 /* ---- Opening ---- */
 
 #define OPENINGS 20000u
 
-static void snapshot_of(struct bench *bench, uint64_t key_count)
-{
+static void snapshot_of(struct bench *bench, uint64_t key_count) {
     struct bench_text *keys = bench_keys_new(key_count);
     struct strobe_map *map = bench_map_new();
     struct bench_histogram *opens = calloc(2, sizeof *opens), *closes = opens + 1;
 
-    if (!opens)
-        bench_die("no memory for histograms");
+    if (!opens) bench_die("no memory for histograms");
     bench_fill(map, keys, key_count);
     for (unsigned i = 0; i < OPENINGS; i++) {
         struct strobe_snapshot *snapshot;
         uint64_t before = bench_now(), between, after;
 
-        if (strobe_snapshot_open(map, false, &snapshot) != STROBE_OK)
-            bench_die("cannot open a snapshot");
+        if (strobe_snapshot_open(map, false, &snapshot) != STROBE_OK) bench_die("cannot open a snapshot");
         between = bench_now();
         strobe_snapshot_close(snapshot);
         after = bench_now();
@@ -179,19 +164,16 @@ static void snapshot_of(struct bench *bench, uint64_t key_count)
     free(opens);
 }
 
-void bench_snapshot(struct bench *bench)
-{
-    for (size_t i = 0; i < bench->keys.count; i++)
-        snapshot_of(bench, bench->keys.at[i]);
+void bench_snapshot(struct bench *bench) {
+    for (size_t i = 0; i < bench->keys.count; i++) snapshot_of(bench, bench->keys.at[i]);
 }
 
 /* ---- The hash ---- */
 
-#define HASHES 400000u
+#define HASHES      400000u
 #define HASH_ROUNDS 7u
 
-static double hash_ns(const struct strobe_map *map, size_t len)
-{
+static double hash_ns(const struct strobe_map *map, size_t len) {
     char key[2048] = {0};
     double rounds[HASH_ROUNDS];
     uint64_t seen = 0;
@@ -205,13 +187,11 @@ static double hash_ns(const struct strobe_map *map, size_t len)
         }
         rounds[round] = (double)(bench_now() - start) / HASHES;
     }
-    if (seen == 42)
-        (void)printf("\n"); /* the hashes are needed: they cannot be left out */
+    if (seen == 42) (void)printf("\n"); /* the hashes are needed: they cannot be left out */
     return bench_median(rounds, HASH_ROUNDS);
 }
 
-void bench_hash(struct bench *bench)
-{
+void bench_hash(struct bench *bench) {
     static const size_t lengths[] = {1, 4, 8, 14, 16, 20, 32, 64, 128, 256, 1024};
     struct strobe_map *map = bench_map_new();
 

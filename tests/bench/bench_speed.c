@@ -12,8 +12,8 @@
 #include <string.h>
 
 #define THREADS_MAX 64u
-#define ROUNDS_MAX 101u
-#define BATCH 32u
+#define ROUNDS_MAX  101u
+#define BATCH       32u
 
 enum choice { UNIFORM, ZIPF, ONE };
 
@@ -38,8 +38,7 @@ struct worker {
     uint64_t ops; /* done */
 };
 
-static inline const struct bench_text *choose(struct worker *worker, const struct load *load)
-{
+static inline const struct bench_text *choose(struct worker *worker, const struct load *load) {
     uint64_t number = bench_random(&worker->x);
 
     switch (load->choice) {
@@ -50,8 +49,7 @@ static inline const struct bench_text *choose(struct worker *worker, const struc
     return &load->keys[0];
 }
 
-static void single_burst(struct worker *worker, struct load *load)
-{
+static void single_burst(struct worker *worker, struct load *load) {
     char value[BENCH_VALUE_LEN], out[BENCH_VALUE_LEN];
 
     memset(value, 'x', sizeof value);
@@ -66,8 +64,7 @@ static void single_burst(struct worker *worker, struct load *load)
     }
 }
 
-static void copying_burst(struct worker *worker, struct load *load)
-{
+static void copying_burst(struct worker *worker, struct load *load) {
     char value[BENCH_VALUE_LEN], out[BENCH_VALUE_LEN];
 
     memset(value, 'x', sizeof value);
@@ -82,20 +79,17 @@ static void copying_burst(struct worker *worker, struct load *load)
     }
 }
 
-static void copy_out(void *context, size_t i, const struct strobe_entry *entry)
-{
+static void copy_out(void *context, size_t i, const struct strobe_entry *entry) {
     size_t len;
     const char *value;
 
     (void)i;
-    if (!entry)
-        return;
+    if (!entry) return;
     value = strobe_entry_value(entry, &len);
     memcpy(context, value, len < BENCH_VALUE_LEN ? len : BENCH_VALUE_LEN);
 }
 
-static void batch_burst(struct worker *worker, struct load *load)
-{
+static void batch_burst(struct worker *worker, struct load *load) {
     struct strobe_key keys[BATCH];
     char out[BENCH_VALUE_LEN];
 
@@ -110,8 +104,7 @@ static void batch_burst(struct worker *worker, struct load *load)
     }
 }
 
-static void *work(void *context)
-{
+static void *work(void *context) {
     struct worker *worker = context;
     struct load *load = worker->load;
 
@@ -131,18 +124,15 @@ struct cost {
     double wall, cpu; /* ns per operation */
 };
 
-static struct cost run_round(struct load *load, unsigned threads, double seconds)
-{
+static struct cost run_round(struct load *load, unsigned threads, double seconds) {
     struct worker *workers = aligned_alloc(64, threads * sizeof *workers);
     uint64_t ops = 0, cpu = bench_cpu(), wall = bench_now();
 
-    if (!workers)
-        bench_die("no memory for the workers");
+    if (!workers) bench_die("no memory for the workers");
     atomic_store(&load->stop, false);
     for (unsigned i = 0; i < threads; i++) {
         workers[i] = (struct worker){.load = load, .x = (i + 1) * 0x9E3779B97F4A7C15u, .zipf = i * 131071u};
-        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
-            bench_die("cannot start a thread");
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) bench_die("cannot start a thread");
     }
     bench_sleep(seconds);
     atomic_store(&load->stop, true);
@@ -156,16 +146,14 @@ static struct cost run_round(struct load *load, unsigned threads, double seconds
     return (struct cost){(double)wall / (double)ops, (double)cpu / (double)ops};
 }
 
-static uint64_t lock_waits(struct strobe_map *map)
-{
+static uint64_t lock_waits(struct strobe_map *map) {
     struct strobe_stats stats;
 
     strobe_map_stats(map, &stats);
     return stats.lock_waits;
 }
 
-static struct cost run_rounds(const struct bench *bench, struct load *load, unsigned threads, double spread[2])
-{
+static struct cost run_rounds(const struct bench *bench, struct load *load, unsigned threads, double spread[2]) {
     size_t rounds = bench->rounds < ROUNDS_MAX ? bench->rounds : ROUNDS_MAX;
     double wall[ROUNDS_MAX], cpu[ROUNDS_MAX];
     struct cost median;
@@ -184,8 +172,7 @@ static struct cost run_rounds(const struct bench *bench, struct load *load, unsi
     return median;
 }
 
-static void print_load(struct bench *bench, struct load *load, unsigned threads)
-{
+static void print_load(struct bench *bench, struct load *load, unsigned threads) {
     static const char *const names[] = {"uniform", "zipf", "one"};
     uint64_t waits = lock_waits(load->map);
     double spread[2];
@@ -199,8 +186,7 @@ static void print_load(struct bench *bench, struct load *load, unsigned threads)
               BENCH_NUMBER("wall_max", spread[1], 1), BENCH_NUMBER("lock_waits", waits, 0));
 }
 
-static void each_mix(struct bench *bench, struct load *load)
-{
+static void each_mix(struct bench *bench, struct load *load) {
     for (size_t t = 0; t < bench->threads.count; t++) {
         for (size_t w = 0; w < bench->writes.count; w++) {
             load->writes = (unsigned)bench->writes.at[w];
@@ -209,12 +195,11 @@ static void each_mix(struct bench *bench, struct load *load)
     }
 }
 
-static void speed_of(struct bench *bench, uint64_t key_count)
-{
+static void speed_of(struct bench *bench, uint64_t key_count) {
     struct bench_text *keys = bench_keys_new(key_count);
     uint32_t *zipf = bench->zipf ? bench_zipf_new(key_count) : NULL;
-    struct load load = {.map = bench_map_new(), .keys = keys, .key_count = key_count, .zipf = zipf,
-                        .copying = bench->copying};
+    struct load load = {
+        .map = bench_map_new(), .keys = keys, .key_count = key_count, .zipf = zipf, .copying = bench->copying};
 
     bench_fill(load.map, keys, key_count);
     if (bench->uniform) {
@@ -234,15 +219,12 @@ static void speed_of(struct bench *bench, uint64_t key_count)
     free(zipf);
 }
 
-void bench_speed(struct bench *bench)
-{
-    for (size_t i = 0; i < bench->keys.count; i++)
-        speed_of(bench, bench->keys.at[i]);
+void bench_speed(struct bench *bench) {
+    for (size_t i = 0; i < bench->keys.count; i++) speed_of(bench, bench->keys.at[i]);
 }
 
 /* Single gets and batches in turn, so that both see the same noise. */
-static void batch_of(struct bench *bench, uint64_t key_count, unsigned threads)
-{
+static void batch_of(struct bench *bench, uint64_t key_count, unsigned threads) {
     struct bench_text *keys = bench_keys_new(key_count);
     struct load load = {.map = bench_map_new(), .keys = keys, .key_count = key_count, .choice = UNIFORM};
     size_t rounds = bench->rounds < ROUNDS_MAX ? bench->rounds : ROUNDS_MAX;
@@ -266,8 +248,7 @@ static void batch_of(struct bench *bench, uint64_t key_count, unsigned threads)
     bench_keys_free(keys);
 }
 
-void bench_batch(struct bench *bench)
-{
+void bench_batch(struct bench *bench) {
     for (size_t i = 0; i < bench->keys.count; i++) {
         for (size_t t = 0; t < bench->threads.count; t++)
             batch_of(bench, bench->keys.at[i], (unsigned)bench->threads.at[t]);

@@ -53,8 +53,7 @@ static const struct command commands[] = {
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
-static struct bench_list parse_list(const char *text)
-{
+static struct bench_list parse_list(const char *text) {
     struct bench_list list = {{0}, 0};
     char *end;
 
@@ -64,29 +63,31 @@ static struct bench_list parse_list(const char *text)
         list.at[list.count++] = strtoull(text, &end, 10);
         text = end + 1;
     } while (*end == ',');
-    if (*end)
-        bench_die("a list is up to 8 numbers with commas between them");
+    if (*end) bench_die("a list is up to 8 numbers with commas between them");
     return list;
 }
 
-static void parse_choice(struct bench *bench, const char *text)
-{
+static void parse_choice(struct bench *bench, const char *text) {
     bench->uniform = strstr(text, "uniform");
     bench->zipf = strstr(text, "zipf");
     bench->one = strstr(text, "one");
-    if (!bench->uniform && !bench->zipf && !bench->one)
-        bench_die("--choice knows uniform, zipf and one");
+    if (!bench->uniform && !bench->zipf && !bench->one) bench_die("--choice knows uniform, zipf and one");
 }
 
-static void parse(struct bench *bench, int argc, char **argv)
-{
+static void parse(struct bench *bench, int argc, char **argv) {
     static const struct option options[] = {
-        {"keys", required_argument, NULL, 'k'},    {"threads", required_argument, NULL, 't'},
-        {"writes", required_argument, NULL, 'w'},  {"choice", required_argument, NULL, 'c'},
-        {"seconds", required_argument, NULL, 's'}, {"rounds", required_argument, NULL, 'r'},
-        {"scans", required_argument, NULL, 'S'},   {"large", no_argument, NULL, 'l'},
-        {"purge", no_argument, NULL, 'p'},         {"copying", no_argument, NULL, 'C'},
-        {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
+        {"keys", required_argument, NULL, 'k'},
+        {"threads", required_argument, NULL, 't'},
+        {"writes", required_argument, NULL, 'w'},
+        {"choice", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 's'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"scans", required_argument, NULL, 'S'},
+        {"large", no_argument, NULL, 'l'},
+        {"purge", no_argument, NULL, 'p'},
+        {"copying", no_argument, NULL, 'C'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
 
@@ -107,34 +108,28 @@ static void parse(struct bench *bench, int argc, char **argv)
         default: (void)fputs(help, stderr); exit(2);
         }
     }
-    if (bench->seconds <= 0 || bench->rounds == 0)
-        bench_die("--seconds and --rounds must be larger than 0");
+    if (bench->seconds <= 0 || bench->rounds == 0) bench_die("--seconds and --rounds must be larger than 0");
     for (size_t i = 0; i < bench->keys.count; i++) {
-        if (bench->keys.at[i] == 0 || bench->keys.at[i] > UINT32_MAX)
-            bench_die("--keys are from 1 to 4294967295");
+        if (bench->keys.at[i] == 0 || bench->keys.at[i] > UINT32_MAX) bench_die("--keys are from 1 to 4294967295");
     }
     for (size_t i = 0; i < bench->threads.count; i++) {
-        if (bench->threads.at[i] == 0 || bench->threads.at[i] > 64)
-            bench_die("--threads are from 1 to 64");
+        if (bench->threads.at[i] == 0 || bench->threads.at[i] > 64) bench_die("--threads are from 1 to 64");
     }
 }
 
-static void run(const struct command *command, const struct bench *said)
-{
+static void run(const struct command *command, const struct bench *said) {
     struct bench bench = *said;
 
     if (bench.keys.count == 0) {
         bench.keys = command->keys;
-        if (bench.large && bench.keys.count)
-            bench.keys.at[bench.keys.count++] = 10000000;
+        if (bench.large && bench.keys.count) bench.keys.at[bench.keys.count++] = 10000000;
     }
     command->run(&bench);
 }
 
-int main(int argc, char **argv)
-{
-    struct bench bench = {.seconds = 0.5, .rounds = 3, .uniform = true, .threads = {{1, 2, 8}, 3},
-                          .writes = {{0, 5, 50, 100}, 4}};
+int main(int argc, char **argv) {
+    struct bench bench = {
+        .seconds = 0.5, .rounds = 3, .uniform = true, .threads = {{1, 2, 8}, 3}, .writes = {{0, 5, 50, 100}, 4}};
     bool known = false;
 
     parse(&bench, argc, argv);

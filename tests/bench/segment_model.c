@@ -22,14 +22,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LINE 64u
-#define SHARD_BITS 6u
-#define PREFIX_BITS 18u /* of the model's flat directory: deeper than 1,000,000 entries ever get */
-#define SLOTS_MAX 1200u /* of one segment */
+#define LINE        64u
+#define SHARD_BITS  6u
+#define PREFIX_BITS 18u   /* of the model's flat directory: deeper than 1,000,000 entries ever get */
+#define SLOTS_MAX   1200u /* of one segment */
 #define BUCKETS_MAX 160u
-#define STEPS 8u
-#define FIRST 500000u
-#define LAST 1000000u
+#define STEPS       8u
+#define FIRST       500000u
+#define LAST        1000000u
 
 /* A way to grow: segments of each of these sizes in turn, then a split into two of the first that fits. */
 struct growth {
@@ -60,16 +60,14 @@ struct figures {
     double bytes, hit, miss, moves;
 };
 
-static uint64_t mix(uint64_t x)
-{
+static uint64_t mix(uint64_t x) {
     x += 0x9E3779B97F4A7C15u;
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
     x = (x ^ x >> 27) * 0x94D049BB133111EBu;
     return x ^ x >> 31;
 }
 
-static void *need(void *memory)
-{
+static void *need(void *memory) {
     if (!memory) {
         (void)fprintf(stderr, "segment_model: no memory\n");
         exit(1);
@@ -77,36 +75,29 @@ static void *need(void *memory)
     return memory;
 }
 
-static unsigned buckets_of(const struct policy *policy, unsigned class)
-{
+static unsigned buckets_of(const struct policy *policy, unsigned class) {
     return policy->growth->bytes[class] / LINE - 1;
 }
 
-static unsigned limit_of(const struct policy *policy, unsigned class)
-{
+static unsigned limit_of(const struct policy *policy, unsigned class) {
     return (unsigned)(policy->limit * buckets_of(policy, class) * policy->slots);
 }
 
-static unsigned class_for(const struct policy *policy, unsigned count)
-{
+static unsigned class_for(const struct policy *policy, unsigned count) {
     unsigned class = 0;
 
-    while (class + 1 < policy->growth->classes && count > limit_of(policy, class))
-        class++;
+    while (class + 1 < policy->growth->classes && count > limit_of(policy, class)) class ++;
     return class;
 }
 
-static void point_to(struct model *model, struct segment *segment)
-{
+static void point_to(struct model *model, struct segment *segment) {
     size_t count = (size_t)1 << (PREFIX_BITS - segment->bits);
     size_t first = (size_t)(segment->prefix >> 1 >> (63 - PREFIX_BITS));
 
-    for (size_t i = 0; i < count; i++)
-        model->directory[first + i] = segment;
+    for (size_t i = 0; i < count; i++) model->directory[first + i] = segment;
 }
 
-static struct segment *segment_new(struct model *model, uint64_t prefix, unsigned bits)
-{
+static struct segment *segment_new(struct model *model, uint64_t prefix, unsigned bits) {
     struct segment *segment = need(malloc(sizeof *segment));
 
     segment->prefix = prefix;
@@ -116,8 +107,7 @@ static struct segment *segment_new(struct model *model, uint64_t prefix, unsigne
     return segment;
 }
 
-static void split(struct model *model, struct segment *old)
-{
+static void split(struct model *model, struct segment *old) {
     unsigned bits = old->bits + 1;
     struct segment *half[2];
 
@@ -138,16 +128,14 @@ static void split(struct model *model, struct segment *old)
     free(old);
 }
 
-static void insert(struct model *model, uint64_t hash)
-{
+static void insert(struct model *model, uint64_t hash) {
     struct segment *segment;
 
     for (;;) {
         segment = model->directory[hash >> 1 >> (63 - PREFIX_BITS)];
-        if (segment->count < limit_of(&model->policy, segment->class))
-            break;
+        if (segment->count < limit_of(&model->policy, segment->class)) break;
         if (segment->class + 1 < model->policy.growth->classes) {
-            segment->class++;
+            segment->class ++;
             model->moves += segment->count;
         } else {
             split(model, segment);
@@ -157,8 +145,7 @@ static void insert(struct model *model, uint64_t hash)
 }
 
 /* Places a segment's entries into buckets and adds up the lines that looks take. */
-static void look(const struct policy *policy, const struct segment *segment, uint64_t *hit, double *miss)
-{
+static void look(const struct policy *policy, const struct segment *segment, uint64_t *hit, double *miss) {
     unsigned used[BUCKETS_MAX] = {0}, passed[BUCKETS_MAX] = {0};
     unsigned buckets = buckets_of(policy, segment->class), lines = 0;
 
@@ -174,14 +161,12 @@ static void look(const struct policy *policy, const struct segment *segment, uin
     for (unsigned home = 0; home < buckets; home++) {
         unsigned b = home;
 
-        for (lines++; passed[b]; lines++)
-            b = b + 1 == buckets ? 0 : b + 1;
+        for (lines++; passed[b]; lines++) b = b + 1 == buckets ? 0 : b + 1;
     }
     *miss += (double)lines / buckets * segment->count;
 }
 
-static struct figures measure(const struct model *model, unsigned count)
-{
+static struct figures measure(const struct model *model, unsigned count) {
     const struct segment *last = NULL;
     unsigned deepest = 0;
     uint64_t hit = 0, bytes = 0;
@@ -190,8 +175,7 @@ static struct figures measure(const struct model *model, unsigned count)
     for (size_t i = 0; i < (size_t)1 << PREFIX_BITS; i++) {
         const struct segment *segment = model->directory[i];
 
-        if (segment->bits > deepest)
-            deepest = segment->bits;
+        if (segment->bits > deepest) deepest = segment->bits;
         if (segment != last) {
             bytes += model->policy.growth->bytes[segment->class];
             look(&model->policy, segment, &hit, &miss);
@@ -205,34 +189,29 @@ static struct figures measure(const struct model *model, unsigned count)
     return (struct figures){(double)bytes / count, (double)hit / count, miss / count, (double)model->moves / count};
 }
 
-static void model_free(struct model *model)
-{
+static void model_free(struct model *model) {
     struct segment *last = NULL;
 
     for (size_t i = 0; i < (size_t)1 << PREFIX_BITS; i++) {
-        if (model->directory[i] != last)
-            free(last);
+        if (model->directory[i] != last) free(last);
         last = model->directory[i];
     }
     free(last);
     free(model->directory);
 }
 
-static struct figures run(const struct growth *growth, unsigned slots, double limit)
-{
+static struct figures run(const struct growth *growth, unsigned slots, double limit) {
     struct model model = {.policy = {growth, slots, limit}};
     struct figures sum = {0, 0, 0, 0};
     unsigned have = 0;
 
     model.directory = need(malloc(sizeof *model.directory << PREFIX_BITS));
-    for (uint64_t i = 0; i < 1u << SHARD_BITS; i++)
-        (void)segment_new(&model, i << (64 - SHARD_BITS), SHARD_BITS);
+    for (uint64_t i = 0; i < 1u << SHARD_BITS; i++) (void)segment_new(&model, i << (64 - SHARD_BITS), SHARD_BITS);
     for (unsigned step = 0; step < STEPS; step++) {
         unsigned count = FIRST + (LAST - FIRST) / (STEPS - 1) * step;
         struct figures figures;
 
-        for (; have < count; have++)
-            insert(&model, mix(have));
+        for (; have < count; have++) insert(&model, mix(have));
         figures = measure(&model, count);
         sum.bytes += figures.bytes / STEPS;
         sum.hit += figures.hit / STEPS;
@@ -243,8 +222,7 @@ static struct figures run(const struct growth *growth, unsigned slots, double li
     return sum;
 }
 
-static void print_model(void)
-{
+static void print_model(void) {
     static const struct growth growths[] = {
         {"4, split", 1, {4096}},
         {"7, split", 1, {7168}},
@@ -255,11 +233,9 @@ static void print_model(void)
     static const size_t limit_count = sizeof limits / sizeof limits[0];
 
     (void)printf("segments of KiB  slots   full:");
-    for (size_t i = 0; i < limit_count; i++)
-        (void)printf("%14.2f      ", limits[i]);
+    for (size_t i = 0; i < limit_count; i++) (void)printf("%14.2f      ", limits[i]);
     (void)printf("\n                             ");
-    for (size_t i = 0; i < limit_count; i++)
-        (void)printf("  bytes  hit miss mov");
+    for (size_t i = 0; i < limit_count; i++) (void)printf("  bytes  hit miss mov");
     (void)printf("\n");
     for (size_t g = 0; g < sizeof growths / sizeof growths[0]; g++) {
         for (unsigned slots = 7; slots <= 9; slots++) {
@@ -277,20 +253,17 @@ static void print_model(void)
 
 /* ---- What malloc takes ---- */
 
-static uint64_t resident(void)
-{
+static uint64_t resident(void) {
     unsigned long size, pages;
     FILE *statm = need(fopen("/proc/self/statm", "re"));
 
-    if (fscanf(statm, "%lu %lu", &size, &pages) != 2)
-        pages = 0;
+    if (fscanf(statm, "%lu %lu", &size, &pages) != 2) pages = 0;
     (void)fclose(statm);
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Resident bytes for each of COUNT blocks of SIZE, ALIGN 0: malloc's own. */
-static double block_cost(size_t size, size_t align, size_t count)
-{
+static double block_cost(size_t size, size_t align, size_t count) {
     void **blocks = need(malloc(count * sizeof *blocks));
     uint64_t before;
     double cost;
@@ -302,15 +275,13 @@ static double block_cost(size_t size, size_t align, size_t count)
         memset(blocks[i], 1, size);
     }
     cost = (double)(resident() - before) / (double)count;
-    for (size_t i = 0; i < count; i++)
-        free(blocks[i]);
+    for (size_t i = 0; i < count; i++) free(blocks[i]);
     free(blocks);
     return cost;
 }
 
 /* In a child each, so that no block is given the place of a freed one. */
-static void print_cost(size_t size, size_t align, size_t count)
-{
+static void print_cost(size_t size, size_t align, size_t count) {
     pid_t child;
 
     (void)fflush(stdout);
@@ -320,44 +291,36 @@ static void print_cost(size_t size, size_t align, size_t count)
         (void)fflush(stdout);
         _exit(0);
     }
-    if (child < 0 || waitpid(child, NULL, 0) != child)
-        exit(1);
+    if (child < 0 || waitpid(child, NULL, 0) != child) exit(1);
 }
 
-#define ENTRIES 500000u
+#define ENTRIES  500000u
 #define SEGMENTS 4000u
 
-static void print_blocks(const char *name)
-{
+static void print_blocks(const char *name) {
     static const size_t entries[] = {46, 54, 56, 58, 62, 64};
 
     (void)printf("%-10s", name);
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
-        print_cost(entries[i], 0, ENTRIES);
-    for (size_t size = 4096; size <= 8192; size += 1024)
-        print_cost(size, LINE, SEGMENTS);
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) print_cost(entries[i], 0, ENTRIES);
+    for (size_t size = 4096; size <= 8192; size += 1024) print_cost(size, LINE, SEGMENTS);
     (void)printf("\n");
 }
 
 /* Runs this program again under the malloc in LIBRARY, NULL: libc's. */
-static void with_malloc(const char *program, const char *name, const char *library)
-{
+static void with_malloc(const char *program, const char *name, const char *library) {
     pid_t child;
 
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
-        if (library)
-            (void)setenv("LD_PRELOAD", library, 1);
+        if (library) (void)setenv("LD_PRELOAD", library, 1);
         (void)execl(program, program, "blocks", name, (char *)NULL);
         _exit(127);
     }
-    if (child < 0 || waitpid(child, NULL, 0) != child)
-        exit(1);
+    if (child < 0 || waitpid(child, NULL, 0) != child) exit(1);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const char *const places[] = {"/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
                                          "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2", "/usr/lib64/libjemalloc.so.2"};
     struct stat status;

@@ -9,15 +9,14 @@
 #include <string.h>
 
 #define HEADER 64u
-#define MAGIC UINT64_C(0x7374726f62656d61)
+#define MAGIC  UINT64_C(0x7374726f62656d61)
 
 struct header {
     uint64_t magic;
     size_t size, align;
 };
 
-static bool must_fail(struct checked_alloc *checked)
-{
+static bool must_fail(struct checked_alloc *checked) {
     size_t call = atomic_fetch_add(&checked->calls, 1) + 1;
 
     if (checked->fail_at && (call == checked->fail_at || (checked->fail_all_from && call > checked->fail_at)))
@@ -29,16 +28,13 @@ static bool must_fail(struct checked_alloc *checked)
     return false;
 }
 
-static void *take(void *context, size_t size, size_t align)
-{
+static void *take(void *context, size_t size, size_t align) {
     struct checked_alloc *checked = context;
     struct header *header;
 
-    if (must_fail(checked))
-        return NULL;
+    if (must_fail(checked)) return NULL;
     header = aligned_alloc(HEADER, HEADER + ((size + HEADER - 1) & ~(size_t)(HEADER - 1)));
-    if (!header)
-        return NULL;
+    if (!header) return NULL;
     *header = (struct header){MAGIC, size, align};
     memset((char *)header + HEADER, 0xa5, size);
     atomic_fetch_add(&checked->live, 1);
@@ -46,8 +42,7 @@ static void *take(void *context, size_t size, size_t align)
     return (char *)header + HEADER;
 }
 
-static void release(void *context, void *memory, size_t size, size_t align)
-{
+static void release(void *context, void *memory, size_t size, size_t align) {
     struct checked_alloc *checked = context;
     struct header *header = (struct header *)(void *)((char *)memory - HEADER);
 
@@ -63,8 +58,7 @@ static void release(void *context, void *memory, size_t size, size_t align)
     free(header);
 }
 
-void checked_alloc_init(struct checked_alloc *checked)
-{
+void checked_alloc_init(struct checked_alloc *checked) {
     memset(checked, 0, sizeof *checked);
     checked->allocator = (struct strobe_allocator){take, release, checked};
     checked->random = 1;

@@ -12,8 +12,8 @@ struct checked_alloc {
     atomic_size_t live;                /* allocations not yet released */
     atomic_size_t bytes;
     atomic_size_t calls;
-    size_t fail_at;     /* the call with this number fails, 0 = none; counted by `calls`, from 1 */
-    bool fail_all_from; /* so do all later ones */
+    size_t fail_at;       /* the call with this number fails, 0 = none; counted by `calls`, from 1 */
+    bool fail_all_from;   /* so do all later ones */
     unsigned fail_one_in; /* one in so many fails at random, 0 = none */
     uint64_t random;
 };

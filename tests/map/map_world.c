@@ -11,54 +11,45 @@
 
 #include <cmocka.h>
 
-static uint64_t world_now(void *context)
-{
+static uint64_t world_now(void *context) {
     return ((struct map_world *)context)->now;
 }
 
-void map_world_open_with(struct map_world *w, struct strobe_map_options options)
-{
+void map_world_open_with(struct map_world *w, struct strobe_map_options options) {
     static const uint8_t seed[16] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3};
 
     memset(w, 0, sizeof *w);
     checked_alloc_init(&w->memory);
     w->now = MAP_WORLD_START_MS;
     w->random = 20261122;
-    if (!options.allocator)
-        options.allocator = &w->memory.allocator;
+    if (!options.allocator) options.allocator = &w->memory.allocator;
     if (!options.now_ms) {
         options.now_ms = world_now;
         options.now_context = w;
     }
-    if (!options.seed)
-        options.seed = seed;
+    if (!options.seed) options.seed = seed;
     assert_int_equal(strobe_map_new(&options, &w->map), STROBE_OK);
 }
 
-void map_world_open(struct map_world *w, unsigned shards)
-{
+void map_world_open(struct map_world *w, unsigned shards) {
     map_world_open_with(w, (struct strobe_map_options){.shards = shards});
 }
 
-void map_world_close(struct map_world *w)
-{
+void map_world_close(struct map_world *w) {
     strobe_map_free(w->map);
     assert_int_equal(w->memory.live, 0);
     assert_int_equal(w->memory.bytes, 0);
 }
 
-enum strobe_status map_world_set(struct map_world *w, const char *key, const char *value, uint64_t expiry)
-{
+enum strobe_status map_world_set(struct map_world *w, const char *key, const char *value, uint64_t expiry) {
     return strobe_set(w->map, key, strlen(key), value, strlen(value), expiry);
 }
 
-enum strobe_status map_world_del(struct map_world *w, const char *key)
-{
+enum strobe_status map_world_del(struct map_world *w, const char *key) {
     return strobe_del(w->map, key, strlen(key));
 }
 
-void map_world_assert(struct map_world *w, const char *key, const char *value)
-{
+void map_world_assert(struct map_world *w, const char *key, const char *value) {
     char got[1024];
     size_t len = sizeof got - 1;
     enum strobe_status status = strobe_get(w->map, key, strlen(key), got, &len);
@@ -73,13 +64,11 @@ void map_world_assert(struct map_world *w, const char *key, const char *value)
     assert_string_equal(got, value);
 }
 
-struct strobe_key map_world_key(struct map_world *w, const char *key)
-{
+struct strobe_key map_world_key(struct map_world *w, const char *key) {
     return strobe_key(w->map, key, strlen(key));
 }
 
-uint64_t map_world_version(struct map_world *w, const char *key)
-{
+uint64_t map_world_version(struct map_world *w, const char *key) {
     struct strobe_key k = map_world_key(w, key);
     struct strobe_access access;
     const struct strobe_entry *entry;
@@ -94,8 +83,7 @@ uint64_t map_world_version(struct map_world *w, const char *key)
 }
 
 struct strobe_entry *map_world_entry(struct map_world *w, const struct strobe_key *key, const char *value,
-                                     uint64_t expiry)
-{
+                                     uint64_t expiry) {
     struct strobe_entry *entry = NULL;
     struct strobe_entry_spec spec = {.key = key, .value = value, .len = strlen(value), .expiry = expiry};
 
@@ -103,8 +91,7 @@ struct strobe_entry *map_world_entry(struct map_world *w, const struct strobe_ke
     return entry;
 }
 
-void map_world_fill(struct map_world *w, const char *prefix, unsigned count)
-{
+void map_world_fill(struct map_world *w, const char *prefix, unsigned count) {
     char text[64];
 
     for (unsigned i = 0; i < count; i++) {
@@ -113,8 +100,7 @@ void map_world_fill(struct map_world *w, const char *prefix, unsigned count)
     }
 }
 
-void map_world_drain(struct map_world *w, const char *prefix, unsigned count)
-{
+void map_world_drain(struct map_world *w, const char *prefix, unsigned count) {
     char text[64];
 
     for (unsigned i = 0; i < count; i++) {
@@ -130,17 +116,14 @@ struct lines {
     size_t count, room, bytes;
 };
 
-static uint64_t checksum(const char *bytes, size_t len)
-{
+static uint64_t checksum(const char *bytes, size_t len) {
     uint64_t sum = UINT64_C(0xcbf29ce484222325);
 
-    for (size_t i = 0; i < len; i++)
-        sum = (sum ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < len; i++) sum = (sum ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
     return sum;
 }
 
-static enum strobe_visit add_line(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit add_line(void *context, const struct strobe_entry *entry) {
     struct lines *lines = context;
     size_t key_len, len, type_len;
     const char *key = strobe_entry_key(entry, &key_len);
@@ -154,8 +137,8 @@ static enum strobe_visit add_line(void *context, const struct strobe_entry *entr
                         strobe_entry_version(entry), strobe_entry_expiry(entry), (int)type_len, type ? type : "");
     else
         size = asprintf(&line, "%.*s = %zu:%" PRIx64 " %" PRIu64 " %" PRIu64 " %.*s\n", (int)key_len, key, len,
-                        checksum(value, len), strobe_entry_version(entry), strobe_entry_expiry(entry),
-                        (int)type_len, type ? type : "");
+                        checksum(value, len), strobe_entry_version(entry), strobe_entry_expiry(entry), (int)type_len,
+                        type ? type : "");
     assert_true(size > 0);
     if (lines->count == lines->room) {
         lines->room = lines->room ? 2 * lines->room : 64;
@@ -167,20 +150,17 @@ static enum strobe_visit add_line(void *context, const struct strobe_entry *entr
     return STROBE_VISIT_NEXT;
 }
 
-static int by_text(const void *a, const void *b)
-{
+static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-char *map_world_dump_from(struct strobe_snapshot *snapshot, struct strobe_position start)
-{
+char *map_world_dump_from(struct strobe_snapshot *snapshot, struct strobe_position start) {
     struct lines lines = {0};
     char *text, *at;
 
     assert_int_equal(strobe_snapshot_read(snapshot, &start, NULL, 0, add_line, &lines), STROBE_OK);
     assert_int_equal(start.end, 1);
-    if (lines.count)
-        qsort(lines.line, lines.count, sizeof *lines.line, by_text);
+    if (lines.count) qsort(lines.line, lines.count, sizeof *lines.line, by_text);
     at = text = malloc(lines.bytes + 1);
     assert_non_null(text);
     *at = 0;
@@ -192,13 +172,11 @@ char *map_world_dump_from(struct strobe_snapshot *snapshot, struct strobe_positi
     return text;
 }
 
-char *map_world_dump(struct strobe_snapshot *snapshot)
-{
+char *map_world_dump(struct strobe_snapshot *snapshot) {
     return map_world_dump_from(snapshot, (struct strobe_position){0});
 }
 
-char *map_world_dump_now(struct map_world *w)
-{
+char *map_world_dump_now(struct map_world *w) {
     struct strobe_snapshot *snapshot;
     char *text;
 
@@ -208,20 +186,17 @@ char *map_world_dump_now(struct map_world *w)
     return text;
 }
 
-void map_world_stats(struct map_world *w, struct strobe_stats *stats)
-{
+void map_world_stats(struct map_world *w, struct strobe_stats *stats) {
     strobe_map_stats(w->map, stats);
 }
 
-uint64_t map_world_rnd(struct map_world *w)
-{
+uint64_t map_world_rnd(struct map_world *w) {
     w->random ^= w->random << 13;
     w->random ^= w->random >> 7;
     w->random ^= w->random << 17;
     return w->random;
 }
 
-uint32_t map_world_below(struct map_world *w, uint32_t n)
-{
+uint32_t map_world_below(struct map_world *w, uint32_t n) {
     return (uint32_t)((map_world_rnd(w) >> 20) % n);
 }

@@ -20,8 +20,7 @@ struct bench {
 };
 
 /* A segment of prefix 0 with one entry of version 10. */
-LOCK_UNCHECKED static void bench_open(struct bench *b)
-{
+LOCK_UNCHECKED static void bench_open(struct bench *b) {
     memset(b, 0, sizeof *b);
     map_world_open(&b->w, 1);
     b->segment = segment_new(&b->w.memory.allocator, 0, 0, 1);
@@ -31,8 +30,7 @@ LOCK_UNCHECKED static void bench_open(struct bench *b)
     segment_insert(b->segment, b->key.hash, b->entry, 0);
 }
 
-LOCK_UNCHECKED static struct copy *freeze(struct bench *b, uint64_t mark, uint64_t version)
-{
+LOCK_UNCHECKED static struct copy *freeze(struct bench *b, uint64_t mark, uint64_t version) {
     struct copy *copy = copies_add(&b->copies, &b->w.memory.allocator, b->segment, mark, version, 1);
 
     assert_non_null(copy);
@@ -40,34 +38,29 @@ LOCK_UNCHECKED static struct copy *freeze(struct bench *b, uint64_t mark, uint64
     return copy;
 }
 
-LOCK_UNCHECKED static struct copy *shown(struct bench *b, uint64_t hash, uint64_t s)
-{
+LOCK_UNCHECKED static struct copy *shown(struct bench *b, uint64_t hash, uint64_t s) {
     return copies_find(&b->copies, hash, s);
 }
 
-static uint64_t hash_of(const void *context, const struct strobe_entry *entry)
-{
+static uint64_t hash_of(const void *context, const struct strobe_entry *entry) {
     const struct bench *b = context;
 
     assert_ptr_equal(entry, b->entry);
     return b->key.hash;
 }
 
-LOCK_UNCHECKED static void drop(struct bench *b, struct copy *copy)
-{
+LOCK_UNCHECKED static void drop(struct bench *b, struct copy *copy) {
     copies_remove(&b->copies, copy, hash_of, b);
     (void)copy_free(&b->w.memory.allocator, copy);
 }
 
-LOCK_UNCHECKED static void bench_close(struct bench *b)
-{
+LOCK_UNCHECKED static void bench_close(struct bench *b) {
     copies_fini(&b->copies, &b->w.memory.allocator);
     segment_free(&b->w.memory.allocator, b->segment);
     map_world_close(&b->w);
 }
 
-static void test_a_copy_shows_the_snapshots_of_its_interval(void **state)
-{
+static void test_a_copy_shows_the_snapshots_of_its_interval(void **state) {
     struct bench b;
     struct copy *first, *second;
 
@@ -76,10 +69,8 @@ static void test_a_copy_shows_the_snapshots_of_its_interval(void **state)
     assert_null(shown(&b, b.key.hash, 1));
     first = freeze(&b, 5, 10);
     second = freeze(&b, 9, 12);
-    for (uint64_t s = 1; s <= 5; s++)
-        assert_ptr_equal(shown(&b, b.key.hash, s), first);
-    for (uint64_t s = 6; s <= 9; s++)
-        assert_ptr_equal(shown(&b, b.key.hash, s), second);
+    for (uint64_t s = 1; s <= 5; s++) assert_ptr_equal(shown(&b, b.key.hash, s), first);
+    for (uint64_t s = 6; s <= 9; s++) assert_ptr_equal(shown(&b, b.key.hash, s), second);
     assert_null(shown(&b, b.key.hash, 10));
     assert_null(shown(&b, UINT64_C(1) << 63, 5)); /* the other half */
     drop(&b, first);
@@ -90,8 +81,7 @@ static void test_a_copy_shows_the_snapshots_of_its_interval(void **state)
     bench_close(&b);
 }
 
-LOCK_UNCHECKED static void test_copies_of_every_depth_are_found(void **state)
-{
+LOCK_UNCHECKED static void test_copies_of_every_depth_are_found(void **state) {
     struct bench b;
     struct copy *copies[40];
 
@@ -107,14 +97,12 @@ LOCK_UNCHECKED static void test_copies_of_every_depth_are_found(void **state)
         assert_ptr_equal(shown(&b, b.key.hash, bits * 10 - 9), copies[bits]);
         assert_null(shown(&b, b.key.hash ^ UINT64_C(1) << (64 - bits), bits * 10));
     }
-    for (unsigned bits = 1; bits <= 34; bits++)
-        drop(&b, copies[bits]);
+    for (unsigned bits = 1; bits <= 34; bits++) drop(&b, copies[bits]);
     strobe_entry_free(b.w.map, b.entry);
     bench_close(&b);
 }
 
-LOCK_UNCHECKED static void test_a_removed_entry_goes_to_the_newest_copy_that_names_it(void **state)
-{
+LOCK_UNCHECKED static void test_a_removed_entry_goes_to_the_newest_copy_that_names_it(void **state) {
     struct bench b;
     struct copy *before, *older, *newer;
     size_t live;
@@ -138,8 +126,7 @@ LOCK_UNCHECKED static void test_a_removed_entry_goes_to_the_newest_copy_that_nam
     bench_close(&b);
 }
 
-LOCK_UNCHECKED static void test_an_older_copy_that_goes_first_takes_nothing_along(void **state)
-{
+LOCK_UNCHECKED static void test_an_older_copy_that_goes_first_takes_nothing_along(void **state) {
     struct bench b;
     struct copy *older, *newer;
     size_t live;
@@ -158,8 +145,7 @@ LOCK_UNCHECKED static void test_an_older_copy_that_goes_first_takes_nothing_alon
     bench_close(&b);
 }
 
-LOCK_UNCHECKED static void test_an_entry_that_no_copy_names_stays_the_callers(void **state)
-{
+LOCK_UNCHECKED static void test_an_entry_that_no_copy_names_stays_the_callers(void **state) {
     struct bench b;
     struct copy *copy;
 
@@ -173,26 +159,21 @@ LOCK_UNCHECKED static void test_an_entry_that_no_copy_names_stays_the_callers(vo
     bench_close(&b);
 }
 
-LOCK_UNCHECKED static void test_many_copies_are_all_found_again(void **state)
-{
+LOCK_UNCHECKED static void test_many_copies_are_all_found_again(void **state) {
     struct bench b;
     struct copy *copies[1000];
 
     (void)state;
     bench_open(&b);
-    for (unsigned i = 0; i < 1000; i++)
-        copies[i] = freeze(&b, 10 * i + 10, 10);
-    for (unsigned i = 0; i < 1000; i++)
-        assert_ptr_equal(shown(&b, b.key.hash, 10 * i + 3), copies[i]);
-    for (unsigned i = 0; i < 1000; i++)
-        drop(&b, copies[(i * 7) % 1000]);
+    for (unsigned i = 0; i < 1000; i++) copies[i] = freeze(&b, 10 * i + 10, 10);
+    for (unsigned i = 0; i < 1000; i++) assert_ptr_equal(shown(&b, b.key.hash, 10 * i + 3), copies[i]);
+    for (unsigned i = 0; i < 1000; i++) drop(&b, copies[(i * 7) % 1000]);
     assert_null(shown(&b, b.key.hash, 3));
     strobe_entry_free(b.w.map, b.entry);
     bench_close(&b);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_copy_shows_the_snapshots_of_its_interval),
         cmocka_unit_test(test_copies_of_every_depth_are_found),

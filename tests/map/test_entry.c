@@ -21,18 +21,15 @@ static const uint64_t expiries[] = {0, 1, 1767225600000, UINT64_MAX};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static char *pattern(size_t len, unsigned salt)
-{
+static char *pattern(size_t len, unsigned salt) {
     char *bytes = malloc(len + 1);
 
     assert_non_null(bytes);
-    for (size_t i = 0; i < len; i++)
-        bytes[i] = (char)(i * 13 + (i >> 8) + salt);
+    for (size_t i = 0; i < len; i++) bytes[i] = (char)(i * 13 + (i >> 8) + salt);
     return bytes;
 }
 
-static void assert_entry_is(const struct strobe_entry *entry, const struct strobe_entry_spec *spec)
-{
+static void assert_entry_is(const struct strobe_entry *entry, const struct strobe_entry_spec *spec) {
     size_t len;
     const char *bytes = strobe_entry_key(entry, &len);
 
@@ -53,8 +50,7 @@ static void assert_entry_is(const struct strobe_entry *entry, const struct strob
     assert_true(entry_has_key(entry, spec->key));
 }
 
-static void check_layout(struct map_world *w, const struct strobe_entry_spec *spec)
-{
+static void check_layout(struct map_world *w, const struct strobe_entry_spec *spec) {
     size_t before = w->memory.bytes;
     struct strobe_entry *entry, *filled;
     struct strobe_entry_spec empty = *spec;
@@ -71,16 +67,14 @@ static void check_layout(struct map_world *w, const struct strobe_entry_spec *sp
 
     empty.value = NULL;
     assert_int_equal(strobe_entry_new(w->map, &empty, &filled), STROBE_OK);
-    if (spec->len)
-        memcpy(strobe_entry_fill(filled), spec->value, spec->len);
+    if (spec->len) memcpy(strobe_entry_fill(filled), spec->value, spec->len);
     assert_entry_is(filled, spec);
     strobe_entry_free(w->map, filled);
     strobe_entry_free(w->map, entry);
     assert_int_equal(w->memory.bytes, before);
 }
 
-static void test_every_layout_keeps_every_byte(void **state)
-{
+static void test_every_layout_keeps_every_byte(void **state) {
     struct map_world w;
 
     (void)state;
@@ -111,8 +105,7 @@ static void test_every_layout_keeps_every_byte(void **state)
     map_world_close(&w);
 }
 
-static void test_only_the_same_key_is_the_key(void **state)
-{
+static void test_only_the_same_key_is_the_key(void **state) {
     static const char *const others[] = {"abcdefg", "abcdefgi", "abcdefghi", "Abcdefgh", "x"};
     struct map_world w;
     struct strobe_key key;
@@ -122,15 +115,12 @@ static void test_only_the_same_key_is_the_key(void **state)
     map_world_open(&w, 1);
     key = map_world_key(&w, "abcdefgh");
     entries[0] = map_world_entry(&w, &key, "x", 0);
-    assert_int_equal(strobe_entry_new(w.map,
-                                      &(struct strobe_entry_spec){.key = &key,
-                                                                  .value = "x",
-                                                                  .len = 1,
-                                                                  .expiry = 5,
-                                                                  .type = "text/abcdefgh",
-                                                                  .type_len = 13},
-                                      &entries[1]),
-                     STROBE_OK);
+    assert_int_equal(
+        strobe_entry_new(w.map,
+                         &(struct strobe_entry_spec){
+                             .key = &key, .value = "x", .len = 1, .expiry = 5, .type = "text/abcdefgh", .type_len = 13},
+                         &entries[1]),
+        STROBE_OK);
     for (size_t i = 0; i < 2; i++) {
         assert_true(entry_has_key(entries[i], &key));
         for (size_t o = 0; o < COUNT(others); o++) {
@@ -143,8 +133,7 @@ static void test_only_the_same_key_is_the_key(void **state)
     map_world_close(&w);
 }
 
-static void test_an_entry_is_dead_from_its_millisecond_on(void **state)
-{
+static void test_an_entry_is_dead_from_its_millisecond_on(void **state) {
     struct map_world w;
     struct strobe_key key;
     struct strobe_entry *entry, *forever;
@@ -163,8 +152,7 @@ static void test_an_entry_is_dead_from_its_millisecond_on(void **state)
     map_world_close(&w);
 }
 
-static void test_what_is_over_a_limit_is_refused(void **state)
-{
+static void test_what_is_over_a_limit_is_refused(void **state) {
     struct map_world w;
     char *bytes = pattern(STROBE_KEY_MAX + 1, 0);
     struct strobe_key good, empty = {bytes, 0, 0}, large = {bytes, 0, STROBE_KEY_MAX + 1};
@@ -178,14 +166,12 @@ static void test_what_is_over_a_limit_is_refused(void **state)
     assert_int_equal(strobe_entry_new(w.map, &(struct strobe_entry_spec){.key = &empty}, &entry), STROBE_TOO_BIG);
     assert_int_equal(strobe_entry_new(w.map, &(struct strobe_entry_spec){.key = &large}, &entry), STROBE_TOO_BIG);
     assert_int_equal(
-        strobe_entry_new(w.map,
-                         &(struct strobe_entry_spec){.key = &good, .type = bytes, .type_len = STROBE_TYPE_MAX + 1},
-                         &entry),
+        strobe_entry_new(
+            w.map, &(struct strobe_entry_spec){.key = &good, .type = bytes, .type_len = STROBE_TYPE_MAX + 1}, &entry),
         STROBE_TOO_BIG);
-    assert_int_equal(strobe_entry_new(w.map,
-                                      &(struct strobe_entry_spec){.key = &good, .len = (size_t)STROBE_VALUE_MAX + 1},
-                                      &entry),
-                     STROBE_TOO_BIG);
+    assert_int_equal(
+        strobe_entry_new(w.map, &(struct strobe_entry_spec){.key = &good, .len = (size_t)STROBE_VALUE_MAX + 1}, &entry),
+        STROBE_TOO_BIG);
     assert_null(strobe_blob_new(w.map, (size_t)STROBE_VALUE_MAX + 1));
     assert_null(entry);
     assert_int_equal(w.memory.live, live);
@@ -193,8 +179,7 @@ static void test_what_is_over_a_limit_is_refused(void **state)
     free(bytes);
 }
 
-static void test_entries_share_a_blob_and_the_last_frees_it(void **state)
-{
+static void test_entries_share_a_blob_and_the_last_frees_it(void **state) {
     struct map_world w;
     struct strobe_key key;
     struct strobe_entry *entries[3];
@@ -222,8 +207,7 @@ static void test_entries_share_a_blob_and_the_last_frees_it(void **state)
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(w.memory.live, live + 4 - i);
         assert_int_equal(strobe_blob_bytes(strobe_entry_blob(entries[2]), NULL)[49999], 'b');
-        if (i < 2)
-            strobe_entry_free(w.map, entries[i]);
+        if (i < 2) strobe_entry_free(w.map, entries[i]);
     }
     blob = strobe_blob_share(strobe_entry_blob(entries[2]));
     strobe_entry_free(w.map, entries[2]);
@@ -234,8 +218,7 @@ static void test_entries_share_a_blob_and_the_last_frees_it(void **state)
     map_world_close(&w);
 }
 
-static void test_a_small_blob_stays_a_blob(void **state)
-{
+static void test_a_small_blob_stays_a_blob(void **state) {
     struct map_world w;
     struct strobe_key key;
     struct strobe_entry *entry;
@@ -258,8 +241,7 @@ static void test_a_small_blob_stays_a_blob(void **state)
     map_world_close(&w);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_layout_keeps_every_byte),
         cmocka_unit_test(test_only_the_same_key_is_the_key),

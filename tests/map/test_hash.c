@@ -18,22 +18,18 @@
 
 /* ---- The paper's SipHash-c-d --------------------------------------------------------------------- */
 
-static uint64_t little_endian(const uint8_t *bytes, size_t count)
-{
+static uint64_t little_endian(const uint8_t *bytes, size_t count) {
     uint64_t word = 0;
 
-    for (size_t i = 0; i < count; i++)
-        word += (uint64_t)bytes[i] << (8 * i);
+    for (size_t i = 0; i < count; i++) word += (uint64_t)bytes[i] << (8 * i);
     return word;
 }
 
-static uint64_t left(uint64_t x, unsigned by)
-{
+static uint64_t left(uint64_t x, unsigned by) {
     return x << by | x >> (64 - by);
 }
 
-static void paper_rounds(uint64_t v[4], int count)
-{
+static void paper_rounds(uint64_t v[4], int count) {
     while (count-- > 0) {
         v[0] += v[1];
         v[1] = left(v[1], 13);
@@ -52,23 +48,20 @@ static void paper_rounds(uint64_t v[4], int count)
     }
 }
 
-static uint64_t paper_siphash(int c, int d, const uint8_t key[16], const uint8_t *message, size_t len)
-{
+static uint64_t paper_siphash(int c, int d, const uint8_t key[16], const uint8_t *message, size_t len) {
     static const char constant[] = "somepseudorandomlygeneratedbytes";
     uint64_t v[4];
 
     for (unsigned i = 0; i < 4; i++) {
         v[i] = 0;
-        for (unsigned b = 0; b < 8; b++)
-            v[i] = v[i] << 8 | (uint8_t)constant[8 * i + b];
+        for (unsigned b = 0; b < 8; b++) v[i] = v[i] << 8 | (uint8_t)constant[8 * i + b];
         v[i] ^= little_endian(key + 8 * (i & 1), 8);
     }
     for (size_t block = 0; block <= len / 8; block++) {
         size_t rest = len - 8 * block;
         uint64_t m = little_endian(message + 8 * block, rest < 8 ? rest : 8);
 
-        if (rest < 8)
-            m |= (uint64_t)(len & 255) << 56;
+        if (rest < 8) m |= (uint64_t)(len & 255) << 56;
         v[3] ^= m;
         paper_rounds(v, c);
         v[0] ^= m;
@@ -78,14 +71,11 @@ static uint64_t paper_siphash(int c, int d, const uint8_t key[16], const uint8_t
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-static void counting(uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        bytes[i] = (uint8_t)i;
+static void counting(uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) bytes[i] = (uint8_t)i;
 }
 
-static void test_second_implementation_gives_the_papers_vector(void **state)
-{
+static void test_second_implementation_gives_the_papers_vector(void **state) {
     uint8_t key[16], message[15];
 
     (void)state;
@@ -95,20 +85,14 @@ static void test_second_implementation_gives_the_papers_vector(void **state)
 }
 
 /* Key 00..0f, message 00, 01, 02 ...: what Rust's standard library holds its SipHash-1-3 against. */
-static void test_hash_gives_the_published_vectors(void **state)
-{
+static void test_hash_gives_the_published_vectors(void **state) {
     static const struct {
         size_t len;
         uint64_t hash;
     } vectors[] = {
-        {0, UINT64_C(0xabac0158050fc4dc)},
-        {1, UINT64_C(0xc9f49bf37d57ca93)},
-        {7, UINT64_C(0xd3927d989bb11140)},
-        {8, UINT64_C(0x369095118d299a8e)},
-        {15, UINT64_C(0xd320d86d2a519956)},
-        {16, UINT64_C(0xcc4fdd1a7d908b66)},
-        {31, UINT64_C(0x2370dd1f8c21d1bc)},
-        {63, UINT64_C(0x9d199062b7bbb3a8)},
+        {0, UINT64_C(0xabac0158050fc4dc)},  {1, UINT64_C(0xc9f49bf37d57ca93)},  {7, UINT64_C(0xd3927d989bb11140)},
+        {8, UINT64_C(0x369095118d299a8e)},  {15, UINT64_C(0xd320d86d2a519956)}, {16, UINT64_C(0xcc4fdd1a7d908b66)},
+        {31, UINT64_C(0x2370dd1f8c21d1bc)}, {63, UINT64_C(0x9d199062b7bbb3a8)},
     };
     uint8_t seed[16], message[64];
     struct hash_key key;
@@ -121,8 +105,7 @@ static void test_hash_gives_the_published_vectors(void **state)
         assert_true(hash_bytes(&key, message, vectors[i].len) == vectors[i].hash);
 }
 
-static void test_hash_is_siphash_1_3_at_every_length_and_alignment(void **state)
-{
+static void test_hash_is_siphash_1_3_at_every_length_and_alignment(void **state) {
     uint8_t seed[16], message[400];
     struct map_world random = {.random = 7};
 
@@ -130,10 +113,8 @@ static void test_hash_is_siphash_1_3_at_every_length_and_alignment(void **state)
     for (unsigned round = 0; round < 8; round++) {
         struct hash_key key;
 
-        for (size_t i = 0; i < sizeof seed; i++)
-            seed[i] = (uint8_t)map_world_rnd(&random);
-        for (size_t i = 0; i < sizeof message; i++)
-            message[i] = (uint8_t)map_world_rnd(&random);
+        for (size_t i = 0; i < sizeof seed; i++) seed[i] = (uint8_t)map_world_rnd(&random);
+        for (size_t i = 0; i < sizeof message; i++) message[i] = (uint8_t)map_world_rnd(&random);
         key = hash_key_from_bytes(seed);
         for (size_t len = 0; len <= 300; len++) {
             const uint8_t *at = message + (len + round) % 17;
@@ -143,21 +124,18 @@ static void test_hash_is_siphash_1_3_at_every_length_and_alignment(void **state)
     }
 }
 
-static void test_hash_of_the_longest_key_is_siphash_1_3(void **state)
-{
+static void test_hash_of_the_longest_key_is_siphash_1_3(void **state) {
     uint8_t seed[16] = {1}, *message = malloc(STROBE_KEY_MAX);
     struct hash_key key = hash_key_from_bytes(seed);
 
     (void)state;
     assert_non_null(message);
-    for (size_t i = 0; i < STROBE_KEY_MAX; i++)
-        message[i] = (uint8_t)(i * 31 >> 3);
+    for (size_t i = 0; i < STROBE_KEY_MAX; i++) message[i] = (uint8_t)(i * 31 >> 3);
     assert_true(hash_bytes(&key, message, STROBE_KEY_MAX) == paper_siphash(1, 3, seed, message, STROBE_KEY_MAX));
     free(message);
 }
 
-static void test_two_random_seeds_differ(void **state)
-{
+static void test_two_random_seeds_differ(void **state) {
     uint8_t a[16], b[16];
 
     (void)state;
@@ -168,8 +146,8 @@ static void test_two_random_seeds_differ(void **state)
 
 /* ---- Spread -------------------------------------------------------------------------------------- */
 
-#define CELLS_MAX 1024u
-#define SHARDS 64u
+#define CELLS_MAX    1024u
+#define SHARDS       64u
 #define SEGMENT_BITS 9u
 
 struct spread {
@@ -178,8 +156,7 @@ struct spread {
     uint64_t count[CELLS_MAX], total;
 };
 
-static double chi_square(const struct spread *spread)
-{
+static double chi_square(const struct spread *spread) {
     double expected = (double)spread->total / spread->cells, sum = 0;
 
     for (uint32_t i = 0; i < spread->cells; i++)
@@ -187,8 +164,7 @@ static double chi_square(const struct spread *spread)
     return sum;
 }
 
-static void assert_even(const struct spread *spread)
-{
+static void assert_even(const struct spread *spread) {
     double free_cells = spread->cells - 1, over = chi_square(spread) - free_cells;
 
     if (over > 0 && over * over > 25 * 2 * free_cells)
@@ -200,8 +176,7 @@ struct spreads {
     struct spread shard, segment, bucket, tag;
 };
 
-static void spreads_init(struct spreads *s)
-{
+static void spreads_init(struct spreads *s) {
     memset(s, 0, sizeof *s);
     s->shard = (struct spread){.what = "shards", .cells = SHARDS};
     s->segment = (struct spread){.what = "segments of a shard", .cells = 1u << SEGMENT_BITS};
@@ -209,32 +184,28 @@ static void spreads_init(struct spreads *s)
     s->tag = (struct spread){.what = "tags", .cells = 256};
 }
 
-static void count_cell(struct spread *spread, uint64_t cell)
-{
+static void count_cell(struct spread *spread, uint64_t cell) {
     assert_true(cell < spread->cells);
     spread->count[cell]++;
     spread->total++;
 }
 
 /* As the map cuts the hash up: 6 bits for the shard, the next for the segment, the low half for bucket and tag. */
-static void spreads_add(struct spreads *s, uint64_t hash)
-{
+static void spreads_add(struct spreads *s, uint64_t hash) {
     count_cell(&s->shard, hash >> 58);
     count_cell(&s->segment, hash << 6 >> (64 - SEGMENT_BITS));
     count_cell(&s->bucket, segment_home(hash, s->bucket.cells));
     count_cell(&s->tag, hash & 255);
 }
 
-static void spreads_assert(const struct spreads *s)
-{
+static void spreads_assert(const struct spreads *s) {
     assert_even(&s->shard);
     assert_even(&s->segment);
     assert_even(&s->bucket);
     assert_even(&s->tag);
 }
 
-static void test_counted_text_keys_spread_evenly(void **state)
-{
+static void test_counted_text_keys_spread_evenly(void **state) {
     uint8_t seed[16] = {11, 22, 33};
     struct hash_key key = hash_key_from_bytes(seed);
     struct spreads s;
@@ -250,8 +221,7 @@ static void test_counted_text_keys_spread_evenly(void **state)
     spreads_assert(&s);
 }
 
-static void test_keys_of_few_bits_spread_evenly(void **state)
-{
+static void test_keys_of_few_bits_spread_evenly(void **state) {
     uint8_t seed[16] = {0};
     struct hash_key key = hash_key_from_bytes(seed);
     struct spreads s;
@@ -273,21 +243,17 @@ static void test_keys_of_few_bits_spread_evenly(void **state)
 
 /* ---- Chosen keys --------------------------------------------------------------------------------- */
 
-static uint32_t times33(const char *text)
-{
+static uint32_t times33(const char *text) {
     uint32_t hash = 5381;
 
-    while (*text)
-        hash = hash * 33 + (unsigned char)*text++;
+    while (*text) hash = hash * 33 + (unsigned char)*text++;
     return hash;
 }
 
-static uint32_t times31(const char *text)
-{
+static uint32_t times31(const char *text) {
     uint32_t hash = 0;
 
-    while (*text)
-        hash = hash * 31 + (unsigned char)*text++;
+    while (*text) hash = hash * 31 + (unsigned char)*text++;
     return hash;
 }
 
@@ -295,15 +261,12 @@ static uint32_t times31(const char *text)
 #define CHOSEN (1u << BLOCKS)
 
 /* Two blocks of two letters with one hash make 2^n keys of n blocks with one hash. */
-static void chosen_key(char text[2 * BLOCKS + 1], unsigned number, const char *zero, const char *one)
-{
-    for (unsigned i = 0; i < BLOCKS; i++)
-        memcpy(text + (size_t)2 * i, number >> i & 1 ? one : zero, 2);
+static void chosen_key(char text[2 * BLOCKS + 1], unsigned number, const char *zero, const char *one) {
+    for (unsigned i = 0; i < BLOCKS; i++) memcpy(text + (size_t)2 * i, number >> i & 1 ? one : zero, 2);
     text[2 * BLOCKS] = 0;
 }
 
-static void assert_chosen_keys_spread(uint32_t (*unkeyed)(const char *), const char *zero, const char *one)
-{
+static void assert_chosen_keys_spread(uint32_t (*unkeyed)(const char *), const char *zero, const char *one) {
     struct map_world w;
     struct strobe_stats before, after;
     struct spreads s;
@@ -317,8 +280,7 @@ static void assert_chosen_keys_spread(uint32_t (*unkeyed)(const char *), const c
         struct strobe_key key;
 
         chosen_key(text, i, zero, one);
-        if (i == 0)
-            meet = unkeyed(text);
+        if (i == 0) meet = unkeyed(text);
         assert_int_equal(unkeyed(text), meet);
         key = strobe_key(w.map, text, 2 * BLOCKS);
         spreads_add(&s, key.hash);
@@ -331,20 +293,17 @@ static void assert_chosen_keys_spread(uint32_t (*unkeyed)(const char *), const c
     map_world_close(&w);
 }
 
-static void test_keys_that_collide_under_times_33_spread(void **state)
-{
+static void test_keys_that_collide_under_times_33_spread(void **state) {
     (void)state;
     assert_chosen_keys_spread(times33, "Ez", "FY");
 }
 
-static void test_keys_that_collide_under_times_31_spread(void **state)
-{
+static void test_keys_that_collide_under_times_31_spread(void **state) {
     (void)state;
     assert_chosen_keys_spread(times31, "Aa", "BB");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_second_implementation_gives_the_papers_vector),
         cmocka_unit_test(test_hash_gives_the_published_vectors),

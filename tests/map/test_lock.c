@@ -19,37 +19,31 @@ struct counted {
     unsigned rounds;
 };
 
-LOCK_UNCHECKED static void *count_up(void *context)
-{
+LOCK_UNCHECKED static void *count_up(void *context) {
     struct counted *counted = context;
 
     for (unsigned i = 0; i < counted->rounds; i++) {
         lock_enter(&counted->lock);
         counted->count++;
-        if (i % 64 == 0)
-            (void)sched_yield(); /* so that others find it taken */
+        if (i % 64 == 0) (void)sched_yield(); /* so that others find it taken */
         lock_leave(&counted->lock);
     }
     return NULL;
 }
 
-static void test_sixteen_threads_lose_no_count(void **state)
-{
+static void test_sixteen_threads_lose_no_count(void **state) {
     enum { THREADS = 16, ROUNDS = 20000 };
     struct counted counted = {.rounds = ROUNDS};
     pthread_t threads[THREADS];
 
     (void)state;
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, count_up, &counted), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (unsigned i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, count_up, &counted), 0);
+    for (unsigned i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_int_equal(counted.count, THREADS * ROUNDS);
     assert_int_equal(counted.lock.state, 0);
 }
 
-LOCK_UNCHECKED static void test_who_finds_it_taken_is_counted_and_gets_in_later(void **state)
-{
+LOCK_UNCHECKED static void test_who_finds_it_taken_is_counted_and_gets_in_later(void **state) {
     struct counted counted = {.rounds = 1};
     pthread_t thread;
 
@@ -70,7 +64,7 @@ LOCK_UNCHECKED static void test_who_finds_it_taken_is_counted_and_gets_in_later(
 /* ---- Shards -------------------------------------------------------------------------------------- */
 
 #define SHARDS 8u
-#define KEYS 64u
+#define KEYS   64u
 
 struct others {
     struct map_world *w;
@@ -79,13 +73,11 @@ struct others {
     uint32_t free_count; /* the first so many are not in the shards that are held */
 };
 
-static uint32_t shard_of(const struct strobe_key *key)
-{
+static uint32_t shard_of(const struct strobe_key *key) {
     return (uint32_t)(key->hash >> 61);
 }
 
-static void *write_others(void *context)
-{
+static void *write_others(void *context) {
     const struct others *others = context;
 
     for (uint32_t i = 0; i < others->free_count; i++) {
@@ -95,8 +87,7 @@ static void *write_others(void *context)
     return NULL;
 }
 
-static void test_an_access_to_some_shards_leaves_the_others_writable(void **state)
-{
+static void test_an_access_to_some_shards_leaves_the_others_writable(void **state) {
     struct map_world w;
     struct others others = {.w = &w};
     struct strobe_key held[KEYS];
@@ -130,16 +121,15 @@ static void test_an_access_to_some_shards_leaves_the_others_writable(void **stat
     map_world_close(&w);
 }
 
-static void *write_one(void *context)
-{
+static void *write_one(void *context) {
     const struct others *others = context;
     const struct strobe_key *key = &others->keys[0];
 
     return strobe_set(others->w->map, key->data, key->len, "x", 1, 0) == STROBE_OK ? NULL : context;
 }
 
-LOCK_UNCHECKED static uint64_t waits(struct map_world *w, const struct strobe_key *inside, struct strobe_access *access)
-{
+LOCK_UNCHECKED static uint64_t waits(struct map_world *w, const struct strobe_key *inside,
+                                     struct strobe_access *access) {
     struct strobe_stats stats;
 
     strobe_leave(access);
@@ -149,8 +139,7 @@ LOCK_UNCHECKED static uint64_t waits(struct map_world *w, const struct strobe_ke
 }
 
 /* The map counts the waits of its shards: here somebody tries a shard that is held. */
-LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state)
-{
+LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state) {
     struct map_world w;
     struct others others = {.w = &w};
     struct strobe_access access;
@@ -165,8 +154,7 @@ LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state)
     assert_int_equal(before, 0);
     for (unsigned tries = 0; waits(&w, &others.keys[0], &access) == 0; tries++) {
         assert_int_equal(pthread_create(&thread, NULL, write_one, &others), 0);
-        for (unsigned i = 0; i < 1000; i++)
-            (void)sched_yield();
+        for (unsigned i = 0; i < 1000; i++) (void)sched_yield();
         strobe_leave(&access);
         assert_int_equal(pthread_join(thread, NULL), 0);
         strobe_enter(w.map, &others.keys[0], &access);
@@ -176,8 +164,7 @@ LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state)
     map_world_close(&w);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sixteen_threads_lose_no_count),
         cmocka_unit_test(test_who_finds_it_taken_is_counted_and_gets_in_later),

@@ -12,8 +12,7 @@
 
 /* ---- Making one ----------------------------------------------------------------------------------- */
 
-static void test_options_that_are_not_allowed_are_refused(void **state)
-{
+static void test_options_that_are_not_allowed_are_refused(void **state) {
     static const unsigned bad[] = {3, 6, 1000, 1025, 2048, 1u << 31};
     struct strobe_map *map = NULL;
 
@@ -23,8 +22,7 @@ static void test_options_that_are_not_allowed_are_refused(void **state)
     assert_null(map);
 }
 
-static void test_any_number_of_shards_works(void **state)
-{
+static void test_any_number_of_shards_works(void **state) {
     (void)state;
     for (unsigned shards = 1; shards <= 1024; shards *= 2) {
         struct map_world w;
@@ -40,8 +38,7 @@ static void test_any_number_of_shards_works(void **state)
     }
 }
 
-static void test_defaults_make_a_working_map(void **state)
-{
+static void test_defaults_make_a_working_map(void **state) {
     struct strobe_map *map;
     char value[8];
     size_t len = sizeof value;
@@ -57,8 +54,7 @@ static void test_defaults_make_a_working_map(void **state)
     strobe_map_free(NULL);
 }
 
-static void test_every_status_has_a_text(void **state)
-{
+static void test_every_status_has_a_text(void **state) {
     (void)state;
 #define CHECK_TEXT(name, text) assert_string_equal(strobe_status_text(STROBE_##name), text);
     STROBE_STATUS_LIST(CHECK_TEXT)
@@ -68,8 +64,7 @@ static void test_every_status_has_a_text(void **state)
 
 /* ---- One key --------------------------------------------------------------------------------------- */
 
-static void test_get_fills_the_room_and_tells_the_whole_length(void **state)
-{
+static void test_get_fills_the_room_and_tells_the_whole_length(void **state) {
     struct map_world w;
     char room[10];
     size_t len;
@@ -85,8 +80,7 @@ static void test_get_fills_the_room_and_tells_the_whole_length(void **state)
         assert_int_equal(strobe_get(w.map, "k", 1, room, &len), STROBE_OK);
         assert_int_equal(len, 8);
         assert_memory_equal(room, "abcdefgh", expected);
-        for (size_t i = expected; i < sizeof room; i++)
-            assert_int_equal(room[i], '.');
+        for (size_t i = expected; i < sizeof room; i++) assert_int_equal(room[i], '.');
     }
     len = 0;
     assert_int_equal(strobe_get(w.map, "k", 1, NULL, &len), STROBE_OK); /* how long is it? */
@@ -94,8 +88,7 @@ static void test_get_fills_the_room_and_tells_the_whole_length(void **state)
     map_world_close(&w);
 }
 
-static void test_get_of_a_large_value_fills_the_room_too(void **state)
-{
+static void test_get_of_a_large_value_fills_the_room_too(void **state) {
     struct map_world w;
     char *value = malloc(STROBE_BLOB_MIN + 5), *room = malloc(STROBE_BLOB_MIN + 5);
     size_t len = 100;
@@ -118,8 +111,7 @@ static void test_get_of_a_large_value_fills_the_room_too(void **state)
     free(room);
 }
 
-static void test_keys_of_no_length_or_too_long_are_refused(void **state)
-{
+static void test_keys_of_no_length_or_too_long_are_refused(void **state) {
     struct map_world w;
     char *key = calloc(1, STROBE_KEY_MAX + 1);
     size_t len = 0;
@@ -143,8 +135,7 @@ static void test_keys_of_no_length_or_too_long_are_refused(void **state)
     free(key);
 }
 
-static void test_any_bytes_are_a_key(void **state)
-{
+static void test_any_bytes_are_a_key(void **state) {
     struct map_world w;
     char value;
     size_t len;
@@ -175,8 +166,7 @@ static void test_any_bytes_are_a_key(void **state)
 
 /* ---- Versions --------------------------------------------------------------------------------------- */
 
-static void test_no_version_ever_comes_back(void **state)
-{
+static void test_no_version_ever_comes_back(void **state) {
     struct map_world w;
     uint64_t last = 0;
 
@@ -194,8 +184,7 @@ static void test_no_version_ever_comes_back(void **state)
         version = map_world_version(&w, "k");
         assert_true(version > last);
         last = version;
-        if (round % 3 == 0)
-            map_world_del(&w, "k");
+        if (round % 3 == 0) map_world_del(&w, "k");
         if (round % 7 == 0) {
             assert_int_equal(strobe_flush(w.map, &garbage), STROBE_OK);
             strobe_garbage_free(garbage);
@@ -209,8 +198,7 @@ static void test_no_version_ever_comes_back(void **state)
     map_world_close(&w);
 }
 
-static void test_versions_begin_after_the_first_and_after_the_clock(void **state)
-{
+static void test_versions_begin_after_the_first_and_after_the_clock(void **state) {
     struct map_world w;
     uint64_t high = UINT64_C(1) << 55;
 
@@ -227,8 +215,7 @@ static void test_versions_begin_after_the_first_and_after_the_clock(void **state
 
 /* ---- Accesses ---------------------------------------------------------------------------------------- */
 
-static void test_a_replaced_entry_lives_until_it_is_freed(void **state)
-{
+static void test_a_replaced_entry_lives_until_it_is_freed(void **state) {
     struct map_world w;
     struct strobe_key key;
     struct strobe_access access;
@@ -256,8 +243,7 @@ static void test_a_replaced_entry_lives_until_it_is_freed(void **state)
     map_world_close(&w);
 }
 
-static void test_erasing_what_is_not_there_is_missing(void **state)
-{
+static void test_erasing_what_is_not_there_is_missing(void **state) {
     struct map_world w;
     struct strobe_key key;
     struct strobe_access access;
@@ -289,29 +275,24 @@ struct many {
     struct strobe_entry *entries[MANY];
 };
 
-static struct many *many_new(struct map_world *w, const char *value)
-{
+static struct many *many_new(struct map_world *w, const char *value) {
     struct many *many = calloc(1, sizeof *many);
 
     assert_non_null(many);
     for (unsigned i = 0; i < MANY; i++) {
         (void)snprintf(many->text[i], sizeof many->text[i], "m%u", i);
         many->keys[i] = map_world_key(w, many->text[i]);
-        if (value)
-            many->entries[i] = map_world_entry(w, &many->keys[i], value, 0);
+        if (value) many->entries[i] = map_world_entry(w, &many->keys[i], value, 0);
     }
     return many;
 }
 
-static void many_free(struct map_world *w, struct many *many)
-{
-    for (unsigned i = 0; i < MANY; i++)
-        strobe_entry_free(w->map, many->entries[i]);
+static void many_free(struct map_world *w, struct many *many) {
+    for (unsigned i = 0; i < MANY; i++) strobe_entry_free(w->map, many->entries[i]);
     free(many);
 }
 
-static void test_one_access_holds_many_keys_of_all_shards(void **state)
-{
+static void test_one_access_holds_many_keys_of_all_shards(void **state) {
     (void)state;
     for (unsigned shards = 1; shards <= 1024; shards *= 32) {
         struct map_world w;
@@ -336,8 +317,7 @@ static void test_one_access_holds_many_keys_of_all_shards(void **state)
     }
 }
 
-static void test_an_access_to_no_key_is_possible(void **state)
-{
+static void test_an_access_to_no_key_is_possible(void **state) {
     struct map_world w;
     struct strobe_access access;
 
@@ -350,8 +330,7 @@ static void test_an_access_to_no_key_is_possible(void **state)
     map_world_close(&w);
 }
 
-static void put_same_key_often(bool snapshot_open)
-{
+static void put_same_key_often(bool snapshot_open) {
     struct map_world w;
     struct strobe_key key, keys[10];
     struct strobe_entry *entries[10];
@@ -363,8 +342,7 @@ static void put_same_key_often(bool snapshot_open)
     map_world_open(&w, 1);
     map_world_set(&w, "k", "was", 0);
     before = map_world_dump_now(&w);
-    if (snapshot_open)
-        assert_int_equal(strobe_snapshot_open(w.map, false, &snapshot), STROBE_OK);
+    if (snapshot_open) assert_int_equal(strobe_snapshot_open(w.map, false, &snapshot), STROBE_OK);
     key = map_world_key(&w, "k");
     for (unsigned i = 0; i < 10; i++) {
         (void)snprintf(text, sizeof text, "%u", i);
@@ -391,8 +369,7 @@ static void put_same_key_often(bool snapshot_open)
     map_world_close(&w);
 }
 
-static void test_of_equal_keys_put_together_the_last_wins(void **state)
-{
+static void test_of_equal_keys_put_together_the_last_wins(void **state) {
     (void)state;
     put_same_key_often(false);
     put_same_key_often(true);
@@ -404,30 +381,26 @@ struct batch {
     unsigned found;
 };
 
-static void visit_batch(void *context, size_t i, const struct strobe_entry *entry)
-{
+static void visit_batch(void *context, size_t i, const struct strobe_entry *entry) {
     struct batch *batch = context;
     size_t len;
 
     assert_int_equal(i, batch->next++);
     assert_int_equal(entry != NULL, i % 3 == 0);
-    if (!entry)
-        return;
+    if (!entry) return;
     batch->found++;
     assert_memory_equal(strobe_entry_key(entry, &len), batch->many->keys[i].data, batch->many->keys[i].len);
     assert_int_equal(len, batch->many->keys[i].len);
 }
 
-static void test_a_batch_is_visited_in_order_with_and_without_entries(void **state)
-{
+static void test_a_batch_is_visited_in_order_with_and_without_entries(void **state) {
     struct map_world w;
     struct many *many;
 
     (void)state;
     map_world_open(&w, 4);
     many = many_new(&w, NULL);
-    for (unsigned i = 0; i < MANY; i += 3)
-        map_world_set(&w, many->text[i], "x", 0);
+    for (unsigned i = 0; i < MANY; i += 3) map_world_set(&w, many->text[i], "x", 0);
     for (size_t count = 0; count <= MANY; count = count * 2 + 1) {
         struct batch batch = {.many = many};
 
@@ -443,8 +416,7 @@ static void test_a_batch_is_visited_in_order_with_and_without_entries(void **sta
 
 /* ---- The whole map ------------------------------------------------------------------------------------ */
 
-static void test_a_flush_takes_everything_and_gives_the_memory_to_the_caller(void **state)
-{
+static void test_a_flush_takes_everything_and_gives_the_memory_to_the_caller(void **state) {
     struct map_world w;
     struct strobe_garbage *garbage;
     struct strobe_stats empty, stats;
@@ -480,8 +452,7 @@ struct found {
     char key[16];
 };
 
-static void note_found(void *context, const struct strobe_entry *entry)
-{
+static void note_found(void *context, const struct strobe_entry *entry) {
     struct found *found = context;
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
@@ -492,8 +463,7 @@ static void note_found(void *context, const struct strobe_entry *entry)
     found->times++;
 }
 
-static void test_a_random_entry_is_found_inside_of_the_whole_map_if_one_is_alive(void **state)
-{
+static void test_a_random_entry_is_found_inside_of_the_whole_map_if_one_is_alive(void **state) {
     struct map_world w;
     struct strobe_access access;
     struct found found = {0};
@@ -523,8 +493,7 @@ static void test_a_random_entry_is_found_inside_of_the_whole_map_if_one_is_alive
     map_world_close(&w);
 }
 
-static void test_the_figures_are_true(void **state)
-{
+static void test_the_figures_are_true(void **state) {
     struct map_world w;
     struct strobe_stats stats;
     struct strobe_key key;
@@ -560,8 +529,7 @@ static void test_the_figures_are_true(void **state)
     map_world_close(&w);
 }
 
-static void test_memory_after_emptying_is_that_of_the_start(void **state)
-{
+static void test_memory_after_emptying_is_that_of_the_start(void **state) {
     struct map_world w;
     size_t start;
 
@@ -574,8 +542,7 @@ static void test_memory_after_emptying_is_that_of_the_start(void **state)
     map_world_close(&w);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_that_are_not_allowed_are_refused),
         cmocka_unit_test(test_any_number_of_shards_works),

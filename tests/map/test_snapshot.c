@@ -13,16 +13,14 @@
 
 #define IDLE_MS 5000u /* a snapshot that was read within this time is never closed for its memory */
 
-static struct strobe_snapshot *shoot(struct map_world *w)
-{
+static struct strobe_snapshot *shoot(struct map_world *w) {
     struct strobe_snapshot *snapshot = NULL;
 
     assert_int_equal(strobe_snapshot_open(w->map, false, &snapshot), STROBE_OK);
     return snapshot;
 }
 
-static void assert_no_snapshot_memory(struct map_world *w)
-{
+static void assert_no_snapshot_memory(struct map_world *w) {
     struct strobe_stats stats;
 
     map_world_stats(w, &stats);
@@ -30,8 +28,7 @@ static void assert_no_snapshot_memory(struct map_world *w)
     assert_int_equal(stats.snapshot_bytes, 0);
 }
 
-static void flush(struct map_world *w)
-{
+static void flush(struct map_world *w) {
     struct strobe_garbage *garbage;
 
     assert_int_equal(strobe_flush(w->map, &garbage), STROBE_OK);
@@ -44,8 +41,7 @@ struct shot {
     char *text;
 };
 
-static struct shot shot_open(struct map_world *w)
-{
+static struct shot shot_open(struct map_world *w) {
     struct shot shot;
 
     shot.text = map_world_dump_now(w);
@@ -53,24 +49,21 @@ static struct shot shot_open(struct map_world *w)
     return shot;
 }
 
-static void shot_check(const struct shot *shot)
-{
+static void shot_check(const struct shot *shot) {
     char *text = map_world_dump(shot->snapshot);
 
     assert_string_equal(text, shot->text);
     free(text);
 }
 
-static void shot_close(struct shot *shot)
-{
+static void shot_close(struct shot *shot) {
     strobe_snapshot_close(shot->snapshot);
     free(shot->text);
 }
 
 /* ---- Exactness ------------------------------------------------------------------------------------ */
 
-static void test_it_shows_what_was_and_not_what_came(void **state)
-{
+static void test_it_shows_what_was_and_not_what_came(void **state) {
     struct map_world w;
     struct shot shot;
     char *now;
@@ -94,8 +87,7 @@ static void test_it_shows_what_was_and_not_what_came(void **state)
     map_world_close(&w);
 }
 
-static void test_an_empty_map_is_an_empty_snapshot(void **state)
-{
+static void test_an_empty_map_is_an_empty_snapshot(void **state) {
     struct map_world w;
     struct shot shot;
 
@@ -110,8 +102,7 @@ static void test_an_empty_map_is_an_empty_snapshot(void **state)
     map_world_close(&w);
 }
 
-static void test_snapshots_of_one_millisecond_differ(void **state)
-{
+static void test_snapshots_of_one_millisecond_differ(void **state) {
     struct map_world w;
     struct shot shots[50];
     char text[16];
@@ -124,16 +115,13 @@ static void test_snapshots_of_one_millisecond_differ(void **state)
         shots[i] = shot_open(&w);
         assert_int_equal(strobe_snapshot_time(shots[i].snapshot), w.now);
     }
-    for (unsigned i = 0; i < 50; i++)
-        shot_check(&shots[(i * 7) % 50]);
-    for (unsigned i = 0; i < 50; i++)
-        shot_close(&shots[(i * 11) % 50]);
+    for (unsigned i = 0; i < 50; i++) shot_check(&shots[(i * 7) % 50]);
+    for (unsigned i = 0; i < 50; i++) shot_close(&shots[(i * 11) % 50]);
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_it_is_exact_over_splits(void **state)
-{
+static void test_it_is_exact_over_splits(void **state) {
     struct map_world w;
     struct shot shot;
     struct strobe_stats stats;
@@ -151,8 +139,7 @@ static void test_it_is_exact_over_splits(void **state)
     map_world_close(&w);
 }
 
-static void test_it_is_exact_over_merges(void **state)
-{
+static void test_it_is_exact_over_merges(void **state) {
     struct map_world w;
     struct shot shot;
     struct strobe_stats stats;
@@ -172,8 +159,7 @@ static void test_it_is_exact_over_merges(void **state)
 }
 
 /* Pages of a scan between the waves of a map that grows and shrinks: each key once, with the value of the instant. */
-static enum strobe_visit count_mine(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit count_mine(void *context, const struct strobe_entry *entry) {
     unsigned char *seen = context;
     size_t len, value_len;
     const char *key = strobe_entry_key(entry, &len), *value = strobe_entry_value(entry, &value_len);
@@ -188,8 +174,7 @@ static enum strobe_visit count_mine(void *context, const struct strobe_entry *en
     return STROBE_VISIT_NEXT;
 }
 
-static void test_pages_between_growth_and_shrinkage_show_each_key_once(void **state)
-{
+static void test_pages_between_growth_and_shrinkage_show_each_key_once(void **state) {
     enum { MINE = 3000 };
     struct map_world w;
     struct strobe_snapshot *snapshot;
@@ -208,19 +193,16 @@ static void test_pages_between_growth_and_shrinkage_show_each_key_once(void **st
             map_world_drain(&w, "other", 12000);
         assert_int_equal(strobe_snapshot_read(snapshot, &position, NULL, 300, count_mine, seen), STROBE_OK);
         strobe_snapshot_forget(snapshot, &position);
-        if (waves == 2)
-            map_world_drain(&w, "k", MINE); /* from now on only the snapshot has them */
+        if (waves == 2) map_world_drain(&w, "k", MINE); /* from now on only the snapshot has them */
     }
     assert_true(waves > 4);
-    for (unsigned i = 0; i < MINE; i++)
-        assert_int_equal(seen[i], 1);
+    for (unsigned i = 0; i < MINE; i++) assert_int_equal(seen[i], 1);
     strobe_snapshot_close(snapshot);
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_several_snapshots_are_exact_over_several_flushes(void **state)
-{
+static void test_several_snapshots_are_exact_over_several_flushes(void **state) {
     enum { ROUNDS = 8 };
     struct map_world w;
     struct shot shots[2 * ROUNDS];
@@ -237,23 +219,19 @@ static void test_several_snapshots_are_exact_over_several_flushes(void **state)
         shots[2 * i + 1] = shot_open(&w);
         map_world_set(&w, "unseen", prefix, 0);
         flush(&w);
-        if (i % 2)
-            flush(&w); /* and once more, of nothing */
+        if (i % 2) flush(&w); /* and once more, of nothing */
         assert_int_equal(strobe_count(w.map), 0);
     }
-    for (unsigned i = 0; i < 2 * ROUNDS; i++)
-        shot_check(&shots[i]);
+    for (unsigned i = 0; i < 2 * ROUNDS; i++) shot_check(&shots[i]);
     for (unsigned i = 0; i < 2 * ROUNDS; i++) {
         shot_close(&shots[(i * 5) % (2 * ROUNDS)]);
-        for (unsigned j = i + 1; j < 2 * ROUNDS; j++)
-            shot_check(&shots[(j * 5) % (2 * ROUNDS)]);
+        for (unsigned j = i + 1; j < 2 * ROUNDS; j++) shot_check(&shots[(j * 5) % (2 * ROUNDS)]);
     }
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_a_flush_in_the_middle_of_a_scan_is_not_seen(void **state)
-{
+static void test_a_flush_in_the_middle_of_a_scan_is_not_seen(void **state) {
     enum { MINE = 5000 };
     struct map_world w;
     struct strobe_snapshot *snapshot;
@@ -273,15 +251,13 @@ static void test_a_flush_in_the_middle_of_a_scan_is_not_seen(void **state)
             map_world_set(&w, "k1", "wrong", 0);
         }
     }
-    for (unsigned i = 0; i < MINE; i++)
-        assert_int_equal(seen[i], 1);
+    for (unsigned i = 0; i < MINE; i++) assert_int_equal(seen[i], 1);
     strobe_snapshot_close(snapshot);
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_what_expires_later_stays_and_what_had_expired_is_not_shown(void **state)
-{
+static void test_what_expires_later_stays_and_what_had_expired_is_not_shown(void **state) {
     struct map_world w;
     struct shot shot;
     uint64_t place = 0;
@@ -311,8 +287,7 @@ static void test_what_expires_later_stays_and_what_had_expired_is_not_shown(void
     map_world_close(&w);
 }
 
-static void test_a_large_value_lives_as_long_as_its_snapshot(void **state)
-{
+static void test_a_large_value_lives_as_long_as_its_snapshot(void **state) {
     struct map_world w;
     struct shot shot;
     char *value = malloc(100000);
@@ -342,14 +317,12 @@ struct reader {
     unsigned taken, stop_at, refuse_at;
 };
 
-static enum strobe_visit note_key(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit note_key(void *context, const struct strobe_entry *entry) {
     struct reader *r = context;
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
 
-    if (r->refuse_at && r->taken == r->refuse_at)
-        return STROBE_VISIT_REFUSE;
+    if (r->refuse_at && r->taken == r->refuse_at) return STROBE_VISIT_REFUSE;
     if (r->len + len + 2 > r->room) {
         r->room = 2 * (r->room + len + 2);
         r->text = realloc(r->text, r->room);
@@ -363,8 +336,7 @@ static enum strobe_visit note_key(void *context, const struct strobe_entry *entr
     return r->stop_at && r->taken == r->stop_at ? STROBE_VISIT_STOP : STROBE_VISIT_NEXT;
 }
 
-static char *whole(struct strobe_snapshot *snapshot)
-{
+static char *whole(struct strobe_snapshot *snapshot) {
     struct strobe_position position = {0};
     struct reader r = {0};
 
@@ -373,8 +345,7 @@ static char *whole(struct strobe_snapshot *snapshot)
     return r.text;
 }
 
-static void test_any_budget_gives_the_same_entries_in_the_same_order(void **state)
-{
+static void test_any_budget_gives_the_same_entries_in_the_same_order(void **state) {
     static const size_t budgets[] = {1, 2, 63, 64, 500, 567, 568, 999, 10000};
     struct map_world w;
     struct strobe_snapshot *snapshot;
@@ -404,8 +375,7 @@ static void test_any_budget_gives_the_same_entries_in_the_same_order(void **stat
     map_world_close(&w);
 }
 
-static void test_stop_is_behind_and_refuse_before_the_entry(void **state)
-{
+static void test_stop_is_behind_and_refuse_before_the_entry(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     char *expected;
@@ -434,8 +404,7 @@ static void test_stop_is_behind_and_refuse_before_the_entry(void **state)
     map_world_close(&w);
 }
 
-static void test_a_page_can_be_read_again_up_to_where_it_ended(void **state)
-{
+static void test_a_page_can_be_read_again_up_to_where_it_ended(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     struct strobe_position begin = {0}, end = {0};
@@ -454,20 +423,16 @@ static void test_a_page_can_be_read_again_up_to_where_it_ended(void **state)
         assert_int_equal(strobe_snapshot_read(snapshot, &end, NULL, 333, note_key, &first), STROBE_OK);
         strobe_snapshot_forget(snapshot, &begin);
         map_world_fill(&w, pages % 2 ? "k" : "n", 2000);
-        if (pages % 5 == 4)
-            map_world_drain(&w, "n", 2000);
-        if (pages == 20)
-            flush(&w);
+        if (pages % 5 == 4) map_world_drain(&w, "n", 2000);
+        if (pages == 20) flush(&w);
         position = begin;
         assert_int_equal(strobe_snapshot_read(snapshot, &position, &end, 0, note_key, &again), STROBE_OK);
         assert_memory_equal(&position, &end, sizeof end);
         assert_int_equal(again.len, first.len);
-        if (first.len)
-            assert_string_equal(again.text, first.text);
+        if (first.len) assert_string_equal(again.text, first.text);
         free(first.text);
         free(again.text);
-        if (pages % 10 > 4)
-            map_world_fill(&w, "n", 2000);
+        if (pages % 10 > 4) map_world_fill(&w, "n", 2000);
     }
     assert_true(pages > 40);
     strobe_snapshot_close(snapshot);
@@ -475,8 +440,7 @@ static void test_a_page_can_be_read_again_up_to_where_it_ended(void **state)
     map_world_close(&w);
 }
 
-static void test_reading_up_to_the_start_reads_nothing(void **state)
-{
+static void test_reading_up_to_the_start_reads_nothing(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     struct strobe_position position = {0}, start = {0};
@@ -498,8 +462,7 @@ struct eraser {
     unsigned erased;
 };
 
-static enum strobe_visit erase_it(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit erase_it(void *context, const struct strobe_entry *entry) {
     struct eraser *eraser = context;
     size_t len, value_len;
     const char *key = strobe_entry_key(entry, &len);
@@ -511,8 +474,7 @@ static enum strobe_visit erase_it(void *context, const struct strobe_entry *entr
     return STROBE_VISIT_NEXT;
 }
 
-static void test_erasing_while_iterating_meets_each_key_once_and_empties_the_map(void **state)
-{
+static void test_erasing_while_iterating_meets_each_key_once_and_empties_the_map(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     struct strobe_position position = {0};
@@ -532,8 +494,7 @@ static void test_erasing_while_iterating_meets_each_key_once_and_empties_the_map
 
 /* ---- What it costs -------------------------------------------------------------------------------- */
 
-static void test_opening_is_one_allocation_at_any_size(void **state)
-{
+static void test_opening_is_one_allocation_at_any_size(void **state) {
     struct map_world w;
 
     (void)state;
@@ -551,8 +512,7 @@ static void test_opening_is_one_allocation_at_any_size(void **state)
     map_world_close(&w);
 }
 
-static void test_memory_is_at_most_a_copy_per_segment_and_what_was_replaced(void **state)
-{
+static void test_memory_is_at_most_a_copy_per_segment_and_what_was_replaced(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     struct strobe_stats before, once, thrice;
@@ -578,8 +538,7 @@ static void test_memory_is_at_most_a_copy_per_segment_and_what_was_replaced(void
     map_world_close(&w);
 }
 
-static void test_many_snapshots_without_writes_between_share_one_copy(void **state)
-{
+static void test_many_snapshots_without_writes_between_share_one_copy(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshots[100];
     struct strobe_stats before, after;
@@ -588,19 +547,16 @@ static void test_many_snapshots_without_writes_between_share_one_copy(void **sta
     map_world_open(&w, 1);
     map_world_fill(&w, "k", 10000);
     map_world_stats(&w, &before);
-    for (unsigned i = 0; i < 100; i++)
-        snapshots[i] = shoot(&w);
+    for (unsigned i = 0; i < 100; i++) snapshots[i] = shoot(&w);
     map_world_fill(&w, "k", 10000);
     map_world_stats(&w, &after);
     assert_int_equal(after.copies, before.segments);
-    for (unsigned i = 0; i < 100; i++)
-        strobe_snapshot_close(snapshots[(i * 37) % 100]);
+    for (unsigned i = 0; i < 100; i++) strobe_snapshot_close(snapshots[(i * 37) % 100]);
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_forgetting_gives_memory_back_on_the_way(void **state)
-{
+static void test_forgetting_gives_memory_back_on_the_way(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     struct strobe_position position = {0};
@@ -629,8 +585,7 @@ static void test_forgetting_gives_memory_back_on_the_way(void **state)
     map_world_close(&w);
 }
 
-static void test_a_forgotten_flushed_table_is_given_back_shard_by_shard(void **state)
-{
+static void test_a_forgotten_flushed_table_is_given_back_shard_by_shard(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     struct strobe_position position = {0};
@@ -660,8 +615,7 @@ static void test_a_forgotten_flushed_table_is_given_back_shard_by_shard(void **s
 }
 
 /* All orders of closing four snapshots between which everything was written. */
-static void close_in_order(unsigned order)
-{
+static void close_in_order(unsigned order) {
     struct map_world w;
     struct shot shots[4];
     bool open[4] = {true, true, true, true};
@@ -671,8 +625,7 @@ static void close_in_order(unsigned order)
     for (unsigned i = 0; i < 4; i++) {
         shots[i] = shot_open(&w);
         map_world_fill(&w, "k", i == 2 ? 100 : 700);
-        if (i == 1)
-            map_world_drain(&w, "k", 650);
+        if (i == 1) map_world_drain(&w, "k", 650);
     }
     for (unsigned left = 4; left > 0; left--) {
         unsigned which = order % left;
@@ -685,32 +638,27 @@ static void close_in_order(unsigned order)
             }
         }
         for (unsigned i = 0; i < 4; i++) {
-            if (open[i])
-                shot_check(&shots[i]);
+            if (open[i]) shot_check(&shots[i]);
         }
     }
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_any_order_of_closing_frees_everything_and_harms_nobody(void **state)
-{
+static void test_any_order_of_closing_frees_everything_and_harms_nobody(void **state) {
     (void)state;
-    for (unsigned order = 0; order < 24; order++)
-        close_in_order(order);
+    for (unsigned order = 0; order < 24; order++) close_in_order(order);
 }
 
 /* ---- Limits --------------------------------------------------------------------------------------- */
 
-static void map_with_limits(struct map_world *w, unsigned max_snapshots, uint64_t memory)
-{
+static void map_with_limits(struct map_world *w, unsigned max_snapshots, uint64_t memory) {
     map_world_open_with(
         w, (struct strobe_map_options){.shards = 1, .max_snapshots = max_snapshots, .snapshot_memory = memory});
     map_world_fill(w, "k", 10000);
 }
 
-static enum strobe_status read_one(struct strobe_snapshot *snapshot)
-{
+static enum strobe_status read_one(struct strobe_snapshot *snapshot) {
     struct strobe_position position = {0};
     struct reader r = {.stop_at = 1};
     enum strobe_status status = strobe_snapshot_read(snapshot, &position, NULL, 0, note_key, &r);
@@ -719,40 +667,34 @@ static enum strobe_status read_one(struct strobe_snapshot *snapshot)
     return status;
 }
 
-static uint64_t revoked(struct map_world *w)
-{
+static uint64_t revoked(struct map_world *w) {
     struct strobe_stats stats;
 
     map_world_stats(w, &stats);
     return stats.revoked;
 }
 
-static void test_too_many_are_refused_while_all_are_in_use(void **state)
-{
+static void test_too_many_are_refused_while_all_are_in_use(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshots[4], *kept, *refused = NULL;
 
     (void)state;
     map_with_limits(&w, 4, 0);
-    for (unsigned i = 0; i < 4; i++)
-        snapshots[i] = shoot(&w);
+    for (unsigned i = 0; i < 4; i++) snapshots[i] = shoot(&w);
     assert_int_equal(strobe_snapshot_open(w.map, false, &refused), STROBE_TOO_MANY);
     assert_null(refused);
     w.now += IDLE_MS - 1;
     assert_int_equal(strobe_snapshot_open(w.map, false, &refused), STROBE_TOO_MANY);
     assert_int_equal(strobe_snapshot_open(w.map, true, &kept), STROBE_OK); /* one that must be had is */
-    for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(read_one(snapshots[i]), STROBE_OK);
+    for (unsigned i = 0; i < 4; i++) assert_int_equal(read_one(snapshots[i]), STROBE_OK);
     assert_int_equal(revoked(&w), 0);
     strobe_snapshot_close(kept);
-    for (unsigned i = 0; i < 4; i++)
-        strobe_snapshot_close(snapshots[i]);
+    for (unsigned i = 0; i < 4; i++) strobe_snapshot_close(snapshots[i]);
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_one_too_many_closes_the_one_that_is_idle_longest(void **state)
-{
+static void test_one_too_many_closes_the_one_that_is_idle_longest(void **state) {
     struct map_world w;
     struct strobe_snapshot *a, *b, *c, *d;
 
@@ -781,8 +723,7 @@ static void test_one_too_many_closes_the_one_that_is_idle_longest(void **state)
     map_world_close(&w);
 }
 
-static void test_a_finished_one_is_closed_before_one_that_is_idle(void **state)
-{
+static void test_a_finished_one_is_closed_before_one_that_is_idle(void **state) {
     struct map_world w;
     struct strobe_snapshot *idle, *finished, *third;
 
@@ -802,8 +743,7 @@ static void test_a_finished_one_is_closed_before_one_that_is_idle(void **state)
     map_world_close(&w);
 }
 
-static void test_over_the_memory_limit_an_idle_one_is_closed_and_its_memory_comes_back(void **state)
-{
+static void test_over_the_memory_limit_an_idle_one_is_closed_and_its_memory_comes_back(void **state) {
     struct map_world w;
     struct strobe_snapshot *idle, *kept;
     struct strobe_stats stats;
@@ -833,8 +773,7 @@ static void test_over_the_memory_limit_an_idle_one_is_closed_and_its_memory_come
     map_world_close(&w);
 }
 
-static void test_over_the_memory_limit_one_in_use_stays_and_no_more_are_opened(void **state)
-{
+static void test_over_the_memory_limit_one_in_use_stays_and_no_more_are_opened(void **state) {
     struct map_world w;
     struct strobe_snapshot *active, *refused = NULL;
 
@@ -858,8 +797,7 @@ static void test_over_the_memory_limit_one_in_use_stays_and_no_more_are_opened(v
     map_world_close(&w);
 }
 
-static void test_a_flush_over_the_memory_limit_closes_an_idle_snapshot(void **state)
-{
+static void test_a_flush_over_the_memory_limit_closes_an_idle_snapshot(void **state) {
     struct map_world w;
     struct strobe_snapshot *idle;
 
@@ -877,21 +815,18 @@ static void test_a_flush_over_the_memory_limit_closes_an_idle_snapshot(void **st
     map_world_close(&w);
 }
 
-static void test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept(void **state)
-{
+static void test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept(void **state) {
     struct map_world w;
     struct strobe_snapshot *active[3], *kept;
 
     (void)state;
     map_with_limits(&w, 0, 100000);
-    for (unsigned i = 0; i < 3; i++)
-        active[i] = shoot(&w);
+    for (unsigned i = 0; i < 3; i++) active[i] = shoot(&w);
     flush(&w);
     assert_int_equal(revoked(&w), 3);
     strobe_map_maintain(w.map);
     assert_no_snapshot_memory(&w);
-    for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(read_one(active[i]), STROBE_CLOSED);
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(read_one(active[i]), STROBE_CLOSED);
     strobe_snapshot_close_many(active, 3);
     map_world_fill(&w, "k", 10000);
     assert_int_equal(strobe_snapshot_open(w.map, true, &kept), STROBE_OK);
@@ -902,8 +837,7 @@ static void test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_o
     map_world_close(&w);
 }
 
-static void test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it_is_idle(void **state)
-{
+static void test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it_is_idle(void **state) {
     struct map_world w;
     struct strobe_snapshot *active;
 
@@ -923,8 +857,7 @@ static void test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it
 }
 
 /* Of five, with writes in between, the second and fourth are closed together, then the others. */
-static void test_those_closed_together_give_back_what_no_other_needs(void **state)
-{
+static void test_those_closed_together_give_back_what_no_other_needs(void **state) {
     struct map_world w;
     struct strobe_snapshot *all[5], *two[2], *three[3];
 
@@ -961,8 +894,7 @@ struct slow_reader {
     bool flush_first;
 };
 
-static enum strobe_visit be_slow(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit be_slow(void *context, const struct strobe_entry *entry) {
     struct slow_reader *slow = context;
     size_t len, value_len;
     const char *key = strobe_entry_key(entry, &len);
@@ -970,8 +902,7 @@ static enum strobe_visit be_slow(void *context, const struct strobe_entry *entry
     if (slow->met++ == 0) {
         slow->w->now += 2 * IDLE_MS;
         strobe_map_tick(slow->w->map);
-        if (slow->flush_first)
-            flush(slow->w);
+        if (slow->flush_first) flush(slow->w);
         map_world_fill(slow->w, "k", 10000);
         map_world_fill(slow->w, "k", 10000);
         strobe_map_maintain(slow->w->map);
@@ -982,33 +913,28 @@ static enum strobe_visit be_slow(void *context, const struct strobe_entry *entry
     return STROBE_VISIT_NEXT;
 }
 
-static void revoke_while_reading(bool flush_first, unsigned others)
-{
+static void revoke_while_reading(bool flush_first, unsigned others) {
     struct map_world w;
     struct strobe_snapshot *snapshot, *other[2];
     struct strobe_position position = {0};
     struct slow_reader slow = {.w = &w, .flush_first = flush_first};
 
     map_with_limits(&w, 0, 200000);
-    for (unsigned i = 0; i < others; i++)
-        assert_int_equal(strobe_snapshot_open(w.map, true, &other[i]), STROBE_OK);
+    for (unsigned i = 0; i < others; i++) assert_int_equal(strobe_snapshot_open(w.map, true, &other[i]), STROBE_OK);
     snapshot = shoot(&w);
     assert_int_equal(strobe_snapshot_read(snapshot, &position, NULL, 0, be_slow, &slow), STROBE_CLOSED);
     assert_true(slow.met > 0 && slow.met < 10000);
     assert_int_equal(revoked(&w), 1);
     strobe_map_maintain(w.map);
-    if (others == 0)
-        assert_no_snapshot_memory(&w);
+    if (others == 0) assert_no_snapshot_memory(&w);
     flush(&w);
     strobe_snapshot_close(snapshot);
-    for (unsigned i = 0; i < others; i++)
-        strobe_snapshot_close(other[i]);
+    for (unsigned i = 0; i < others; i++) strobe_snapshot_close(other[i]);
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
 
-static void test_one_closed_while_it_is_read_and_the_map_is_flushed_gives_everything_back(void **state)
-{
+static void test_one_closed_while_it_is_read_and_the_map_is_flushed_gives_everything_back(void **state) {
     (void)state;
     revoke_while_reading(false, 0);
     revoke_while_reading(true, 0);
@@ -1016,8 +942,7 @@ static void test_one_closed_while_it_is_read_and_the_map_is_flushed_gives_everyt
     revoke_while_reading(true, 2);
 }
 
-static void test_a_closed_one_may_forget_and_close(void **state)
-{
+static void test_a_closed_one_may_forget_and_close(void **state) {
     struct map_world w;
     struct strobe_snapshot *idle;
     struct strobe_position position = {0};
@@ -1045,14 +970,12 @@ static void put_inside(struct map_world *w, struct strobe_access *access, const 
                        const char *value, struct strobe_entry **old) STROBE_INSIDE;
 
 static void put_inside(struct map_world *w, struct strobe_access *access, const struct strobe_key *key,
-                       const char *value, struct strobe_entry **old)
-{
+                       const char *value, struct strobe_entry **old) {
     *old = map_world_entry(w, key, value, 0);
     assert_int_equal(strobe_put(access, key, old), STROBE_OK);
 }
 
-static void test_one_opened_inside_shows_what_was_before_the_first_change(void **state)
-{
+static void test_one_opened_inside_shows_what_was_before_the_first_change(void **state) {
     enum { MINE = 3000 };
     struct map_world w;
     struct strobe_access access;
@@ -1072,8 +995,7 @@ static void test_one_opened_inside_shows_what_was_before_the_first_change(void *
     put_inside(&w, &access, &keys[1], "there", &old[1]);
     assert_int_equal(strobe_erase(&access, &keys[0], &old[2]), STROBE_OK);
     strobe_leave(&access);
-    for (unsigned i = 0; i < 3; i++)
-        strobe_entry_free(w.map, old[i]);
+    for (unsigned i = 0; i < 3; i++) strobe_entry_free(w.map, old[i]);
     after = shot_open(&w);
     map_world_set(&w, "k7", "again", 0);
     map_world_drain(&w, "k", MINE);
@@ -1086,8 +1008,7 @@ static void test_one_opened_inside_shows_what_was_before_the_first_change(void *
     map_world_close(&w);
 }
 
-static void test_the_access_moves_to_the_instant_of_what_it_opens(void **state)
-{
+static void test_the_access_moves_to_the_instant_of_what_it_opens(void **state) {
     struct map_world w;
     struct strobe_access access;
     struct strobe_key key;
@@ -1118,8 +1039,7 @@ static void test_the_access_moves_to_the_instant_of_what_it_opens(void **state)
     map_world_close(&w);
 }
 
-static void test_twins_are_read_forgotten_and_closed_each_by_itself(void **state)
-{
+static void test_twins_are_read_forgotten_and_closed_each_by_itself(void **state) {
     enum { MINE = 3000 };
     struct map_world w;
     struct shot shot, younger;
@@ -1148,8 +1068,7 @@ static void test_twins_are_read_forgotten_and_closed_each_by_itself(void **state
     map_world_close(&w);
 }
 
-static void test_one_that_was_closed_for_room_has_no_twin(void **state)
-{
+static void test_one_that_was_closed_for_room_has_no_twin(void **state) {
     struct map_world w;
     struct strobe_snapshot *old, *others[2], *twin;
 
@@ -1168,8 +1087,7 @@ static void test_one_that_was_closed_for_room_has_no_twin(void **state)
     map_world_close(&w);
 }
 
-static void test_a_flush_inside_is_between_what_was_done_before_and_after_it(void **state)
-{
+static void test_a_flush_inside_is_between_what_was_done_before_and_after_it(void **state) {
     enum { MINE = 3000 };
     struct map_world w;
     struct strobe_access access;
@@ -1184,8 +1102,7 @@ static void test_a_flush_inside_is_between_what_was_done_before_and_after_it(voi
     outside = shot_open(&w);
     inside.text = map_world_dump_now(&w);
     key = map_world_key(&w, "k7");
-    for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(strobe_flush_prepare(w.map, &garbage[i]), STROBE_OK);
+    for (unsigned i = 0; i < 2; i++) assert_int_equal(strobe_flush_prepare(w.map, &garbage[i]), STROBE_OK);
     strobe_enter_all(w.map, &access);
     assert_int_equal(strobe_snapshot_open_inside(&access, false, &inside.snapshot), STROBE_OK);
     put_inside(&w, &access, &key, "gone again", &old[0]);
@@ -1211,8 +1128,7 @@ static void test_a_flush_inside_is_between_what_was_done_before_and_after_it(voi
     map_world_close(&w);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_shows_what_was_and_not_what_came),
         cmocka_unit_test(test_an_empty_map_is_an_empty_snapshot),

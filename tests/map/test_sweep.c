@@ -10,20 +10,17 @@
 
 #include "tests/map/map_world.h"
 
-static size_t sweep_all(struct map_world *w)
-{
+static size_t sweep_all(struct map_world *w) {
     uint64_t place = 0;
     size_t taken = 0;
 
     strobe_map_tick(w->map);
-    do
-        taken += strobe_sweep(w->map, &place, 1);
+    do taken += strobe_sweep(w->map, &place, 1);
     while (place != 0);
     return taken;
 }
 
-static void test_a_key_is_gone_from_its_millisecond_on(void **state)
-{
+static void test_a_key_is_gone_from_its_millisecond_on(void **state) {
     struct map_world w;
     struct strobe_stats stats;
 
@@ -45,8 +42,7 @@ static void test_a_key_is_gone_from_its_millisecond_on(void **state)
     map_world_close(&w);
 }
 
-static void test_time_does_not_run_backwards(void **state)
-{
+static void test_time_does_not_run_backwards(void **state) {
     struct map_world w;
 
     (void)state;
@@ -60,8 +56,7 @@ static void test_time_does_not_run_backwards(void **state)
     map_world_close(&w);
 }
 
-static void test_an_access_sees_one_time_however_long_it_takes(void **state)
-{
+static void test_an_access_sees_one_time_however_long_it_takes(void **state) {
     struct map_world w;
     struct strobe_key key;
     struct strobe_access access;
@@ -86,8 +81,7 @@ static void test_an_access_sees_one_time_however_long_it_takes(void **state)
 }
 
 /* Keys "e0" ...: key i expires at start + 1 + i % 100. */
-static void fill_expiring(struct map_world *w, unsigned count)
-{
+static void fill_expiring(struct map_world *w, unsigned count) {
     char text[16];
 
     for (unsigned i = 0; i < count; i++) {
@@ -96,8 +90,7 @@ static void fill_expiring(struct map_world *w, unsigned count)
     }
 }
 
-static void test_a_round_takes_exactly_what_has_expired(void **state)
-{
+static void test_a_round_takes_exactly_what_has_expired(void **state) {
     struct map_world w;
     struct strobe_stats stats;
 
@@ -118,8 +111,7 @@ static void test_a_round_takes_exactly_what_has_expired(void **state)
     map_world_close(&w);
 }
 
-static void test_what_was_made_to_stay_is_not_swept(void **state)
-{
+static void test_what_was_made_to_stay_is_not_swept(void **state) {
     struct map_world w;
     char text[16];
 
@@ -141,8 +133,7 @@ static void test_what_was_made_to_stay_is_not_swept(void **state)
     map_world_close(&w);
 }
 
-static void test_memory_comes_back_when_everything_has_expired(void **state)
-{
+static void test_memory_comes_back_when_everything_has_expired(void **state) {
     struct map_world w;
     struct strobe_stats empty, stats;
 
@@ -159,8 +150,7 @@ static void test_memory_comes_back_when_everything_has_expired(void **state)
     map_world_close(&w);
 }
 
-static void test_a_sweep_beside_a_snapshot_keeps_what_it_shows(void **state)
-{
+static void test_a_sweep_beside_a_snapshot_keeps_what_it_shows(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
     char *before, *after;
@@ -180,8 +170,7 @@ static void test_a_sweep_beside_a_snapshot_keeps_what_it_shows(void **state)
     map_world_close(&w);
 }
 
-static void test_a_sweep_can_begin_anywhere_and_goes_round(void **state)
-{
+static void test_a_sweep_can_begin_anywhere_and_goes_round(void **state) {
     struct map_world w;
     uint64_t place = UINT64_C(0xdeadbeefcafef00d);
     size_t taken = 0;
@@ -191,16 +180,14 @@ static void test_a_sweep_can_begin_anywhere_and_goes_round(void **state)
     fill_expiring(&w, 10000);
     w.now += 100;
     strobe_map_tick(w.map);
-    for (unsigned i = 0; i < 300; i++)
-        taken += strobe_sweep(w.map, &place, 1);
+    for (unsigned i = 0; i < 300; i++) taken += strobe_sweep(w.map, &place, 1);
     assert_int_equal(taken, 10000);
     map_world_close(&w);
 }
 
 /* ---- A random entry ------------------------------------------------------------------------------- */
 
-static void note_number(void *context, const struct strobe_entry *entry)
-{
+static void note_number(void *context, const struct strobe_entry *entry) {
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
     char text[16] = {0};
@@ -210,8 +197,7 @@ static void note_number(void *context, const struct strobe_entry *entry)
     *(unsigned *)context = (unsigned)strtoul(text + 1, NULL, 10);
 }
 
-static void test_a_random_entry_of_an_empty_map_is_missing(void **state)
-{
+static void test_a_random_entry_of_an_empty_map_is_missing(void **state) {
     struct map_world w;
     unsigned got = 0;
 
@@ -225,8 +211,7 @@ static void test_a_random_entry_of_an_empty_map_is_missing(void **state)
     map_world_close(&w);
 }
 
-static void test_the_only_entry_is_found(void **state)
-{
+static void test_the_only_entry_is_found(void **state) {
     struct map_world w;
 
     (void)state;
@@ -241,8 +226,7 @@ static void test_the_only_entry_is_found(void **state)
     map_world_close(&w);
 }
 
-static void test_random_entries_are_spread(void **state)
-{
+static void test_random_entries_are_spread(void **state) {
     enum { KEYS = 1000, DRAWS = 100000 };
     struct map_world w;
     static unsigned drawn[KEYS];
@@ -257,13 +241,11 @@ static void test_random_entries_are_spread(void **state)
         assert_int_equal(strobe_random(w.map, i * i, note_number, &got), STROBE_OK);
         drawn[got]++;
     }
-    for (unsigned i = 0; i < KEYS; i++)
-        assert_in_range(drawn[i], DRAWS / KEYS / 3, DRAWS / KEYS * 3);
+    for (unsigned i = 0; i < KEYS; i++) assert_in_range(drawn[i], DRAWS / KEYS / 3, DRAWS / KEYS * 3);
     map_world_close(&w);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_key_is_gone_from_its_millisecond_on),
         cmocka_unit_test(test_time_does_not_run_backwards),

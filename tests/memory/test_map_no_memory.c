@@ -17,7 +17,7 @@
 #include "map/segment.h"
 #include "tests/map/map_world.h"
 
-#define BATCH 20u
+#define BATCH      20u
 #define SPARE_KEYS 64u /* beyond the state's own, for what operations add */
 
 struct scene {
@@ -29,15 +29,12 @@ struct scene {
 
 /* ---- What the map holds, as one number ---------------------------------------------------------- */
 
-static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        sum = (sum ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
+static uint64_t mix(uint64_t sum, const void *bytes, size_t len) {
+    for (size_t i = 0; i < len; i++) sum = (sum ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
     return sum ^ sum >> 29;
 }
 
-static uint64_t sum_of(const struct strobe_entry *entry)
-{
+static uint64_t sum_of(const struct strobe_entry *entry) {
     uint64_t sum = UINT64_C(0xcbf29ce484222325), version = strobe_entry_version(entry),
              expiry = strobe_entry_expiry(entry);
     size_t len;
@@ -51,8 +48,7 @@ static uint64_t sum_of(const struct strobe_entry *entry)
 }
 
 /* Key by key, which freezes nothing. Also that the map's own count is right. */
-static uint64_t sum_of_map(struct scene *s)
-{
+static uint64_t sum_of_map(struct scene *s) {
     uint64_t sum = 0, count = 0;
     char text[16];
 
@@ -73,14 +69,12 @@ static uint64_t sum_of_map(struct scene *s)
     return sum + count;
 }
 
-static enum strobe_visit add_entry(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit add_entry(void *context, const struct strobe_entry *entry) {
     *(uint64_t *)context += sum_of(entry) + 1;
     return STROBE_VISIT_NEXT;
 }
 
-static uint64_t sum_of_snapshot(struct strobe_snapshot *snapshot)
-{
+static uint64_t sum_of_snapshot(struct strobe_snapshot *snapshot) {
     struct strobe_position position = {0};
     uint64_t sum = 0;
 
@@ -90,8 +84,7 @@ static uint64_t sum_of_snapshot(struct strobe_snapshot *snapshot)
 
 /* ---- States --------------------------------------------------------------------------------------- */
 
-static void fill(struct scene *s, unsigned keys)
-{
+static void fill(struct scene *s, unsigned keys) {
     char text[16];
 
     for (; s->keys < keys; s->keys++) {
@@ -100,35 +93,29 @@ static void fill(struct scene *s, unsigned keys)
     }
 }
 
-static void shoot(struct scene *s, unsigned which)
-{
+static void shoot(struct scene *s, unsigned which) {
     s->sums[which] = sum_of_map(s);
     assert_int_equal(strobe_snapshot_open(s->w.map, false, &s->snapshots[which]), STROBE_OK);
 }
 
-static void be_empty(struct scene *s)
-{
+static void be_empty(struct scene *s) {
     (void)s;
 }
 
-static void be_plain(struct scene *s)
-{
+static void be_plain(struct scene *s) {
     fill(s, 100);
 }
 
-static void be_before_a_resize(struct scene *s)
-{
+static void be_before_a_resize(struct scene *s) {
     fill(s, segment_limit(0));
 }
 
-static void be_before_a_split(struct scene *s)
-{
+static void be_before_a_split(struct scene *s) {
     fill(s, segment_limit(SEGMENT_CLASSES - 1));
 }
 
 /* One key before the directory doubles for the third time. */
-static void be_before_a_doubling(struct scene *s)
-{
+static void be_before_a_doubling(struct scene *s) {
     static unsigned keys;
 
     if (!keys) {
@@ -152,8 +139,7 @@ static void be_before_a_doubling(struct scene *s)
 }
 
 /* Without memory for a larger segment it is filled to the last slot. */
-static void be_full_to_the_last_slot(struct scene *s)
-{
+static void be_full_to_the_last_slot(struct scene *s) {
     char text[16];
     enum strobe_status status;
 
@@ -171,8 +157,7 @@ static void be_full_to_the_last_slot(struct scene *s)
 }
 
 /* A pair of thin segments, and one erased key later they merge. */
-static void be_before_a_merge(struct scene *s)
-{
+static void be_before_a_merge(struct scene *s) {
     struct strobe_stats stats;
     char text[16];
     unsigned last;
@@ -187,8 +172,7 @@ static void be_before_a_merge(struct scene *s)
     s->keys = 400;
 }
 
-static void be_expired(struct scene *s)
-{
+static void be_expired(struct scene *s) {
     char text[16];
 
     fill(s, 100);
@@ -198,8 +182,7 @@ static void be_expired(struct scene *s)
     }
 }
 
-static void be_flushed(struct scene *s)
-{
+static void be_flushed(struct scene *s) {
     struct strobe_garbage *garbage;
 
     fill(s, 2000);
@@ -230,35 +213,30 @@ static const struct state states[] = {
 /* ---- Operations ----------------------------------------------------------------------------------- */
 
 /* Result OK or NO_MEMORY. After OK it may be done again, but need not do the same. */
-static enum strobe_status do_set_new(struct scene *s)
-{
+static enum strobe_status do_set_new(struct scene *s) {
     char text[16];
 
     (void)snprintf(text, sizeof text, "k%u", s->keys);
     return map_world_set(&s->w, text, "new", s->w.now + 1000000);
 }
 
-static enum strobe_status do_set_again(struct scene *s)
-{
+static enum strobe_status do_set_again(struct scene *s) {
     return map_world_set(&s->w, "k0", "again", 0);
 }
 
-static enum strobe_status do_set_large(struct scene *s)
-{
+static enum strobe_status do_set_large(struct scene *s) {
     static const char large[STROBE_BLOB_MIN + 1];
 
     return strobe_set(s->w.map, "k1", 2, large, sizeof large, 0);
 }
 
-static enum strobe_status do_del(struct scene *s)
-{
+static enum strobe_status do_del(struct scene *s) {
     enum strobe_status status = map_world_del(&s->w, "k0");
 
     return status == STROBE_MISSING ? STROBE_OK : status;
 }
 
-static enum strobe_status do_many_dels(struct scene *s)
-{
+static enum strobe_status do_many_dels(struct scene *s) {
     char text[16];
 
     for (unsigned i = 0; i < 10; i++) {
@@ -267,15 +245,13 @@ static enum strobe_status do_many_dels(struct scene *s)
         (void)snprintf(text, sizeof text, "k%u", i);
         status = map_world_del(&s->w, text);
         assert_true(status == STROBE_OK || status == STROBE_MISSING || status == STROBE_NO_MEMORY);
-        if (status == STROBE_NO_MEMORY && i == 0)
-            return status;
+        if (status == STROBE_NO_MEMORY && i == 0) return status;
     }
     return STROBE_OK; /* those before one that failed are gone, and should be */
 }
 
 /* An MSET: keys that are there, keys that are not, one of them twice. */
-static enum strobe_status do_put_many(struct scene *s)
-{
+static enum strobe_status do_put_many(struct scene *s) {
     char text[BATCH][16];
     struct strobe_key keys[BATCH];
     struct strobe_entry *entries[BATCH] = {NULL};
@@ -296,14 +272,12 @@ static enum strobe_status do_put_many(struct scene *s)
         status = strobe_put_many(&access, keys, entries, BATCH);
         strobe_leave(&access);
     }
-    for (unsigned i = 0; i < BATCH; i++)
-        strobe_entry_free(s->w.map, entries[i]);
+    for (unsigned i = 0; i < BATCH; i++) strobe_entry_free(s->w.map, entries[i]);
     return status;
 }
 
 /* DEL of many keys: what can fail is done for all of them first. */
-static enum strobe_status do_erase_many(struct scene *s)
-{
+static enum strobe_status do_erase_many(struct scene *s) {
     char text[BATCH][16];
     struct strobe_key keys[BATCH];
     struct strobe_entry *old[BATCH] = {NULL};
@@ -315,18 +289,15 @@ static enum strobe_status do_erase_many(struct scene *s)
         keys[i] = map_world_key(&s->w, text[i]);
     }
     strobe_enter_many(s->w.map, keys, BATCH, &access);
-    for (unsigned i = 0; i < BATCH && status == STROBE_OK; i++)
-        status = strobe_prepare(&access, &keys[i]);
+    for (unsigned i = 0; i < BATCH && status == STROBE_OK; i++) status = strobe_prepare(&access, &keys[i]);
     for (unsigned i = 0; i < BATCH && status == STROBE_OK; i++)
         assert_int_not_equal(strobe_erase(&access, &keys[i], &old[i]), STROBE_NO_MEMORY);
     strobe_leave(&access);
-    for (unsigned i = 0; i < BATCH; i++)
-        strobe_entry_free(s->w.map, old[i]);
+    for (unsigned i = 0; i < BATCH; i++) strobe_entry_free(s->w.map, old[i]);
     return status;
 }
 
-static enum strobe_status do_flush(struct scene *s)
-{
+static enum strobe_status do_flush(struct scene *s) {
     struct strobe_garbage *garbage = NULL;
     enum strobe_status status = strobe_flush(s->w.map, &garbage);
 
@@ -335,22 +306,19 @@ static enum strobe_status do_flush(struct scene *s)
     return status;
 }
 
-static enum strobe_status do_snapshot(struct scene *s)
-{
+static enum strobe_status do_snapshot(struct scene *s) {
     uint64_t expected = sum_of_map(s), sum = 0;
     struct strobe_position position = {0};
     struct strobe_snapshot *snapshot;
     enum strobe_status status = strobe_snapshot_open(s->w.map, false, &snapshot);
     bool failed = false;
 
-    if (status != STROBE_OK)
-        return status;
+    if (status != STROBE_OK) return status;
     /* A scan that met a lack of memory goes on where it was. */
     while (!position.end) {
         status = strobe_snapshot_read(snapshot, &position, NULL, 0, add_entry, &sum);
         assert_true(status == STROBE_OK || (status == STROBE_NO_MEMORY && !position.end));
-        if (status == STROBE_NO_MEMORY)
-            s->w.memory.fail_at = 0;
+        if (status == STROBE_NO_MEMORY) s->w.memory.fail_at = 0;
         failed = failed || status == STROBE_NO_MEMORY;
     }
     assert_true(sum == expected);
@@ -358,8 +326,7 @@ static enum strobe_status do_snapshot(struct scene *s)
     return failed ? STROBE_NO_MEMORY : STROBE_OK;
 }
 
-static enum strobe_status do_sweep(struct scene *s)
-{
+static enum strobe_status do_sweep(struct scene *s) {
     uint64_t place = 0;
 
     /* What it cannot freeze it leaves for the next round. */
@@ -387,16 +354,13 @@ static const struct operation operations[] = {
 
 /* ---- The product ------------------------------------------------------------------------------------ */
 
-static void scene_open(struct scene *s, const struct state *state, unsigned snapshots)
-{
+static void scene_open(struct scene *s, const struct state *state, unsigned snapshots) {
     memset(s, 0, sizeof *s);
     map_world_open(&s->w, 1);
     state->prepare(s);
     for (unsigned i = 0; i < snapshots; i++) {
-        if (!s->snapshots[i])
-            shoot(s, i);
-        if (i == 0 && snapshots == 2 && s->keys)
-            (void)map_world_set(&s->w, "k0", "between", 0);
+        if (!s->snapshots[i]) shoot(s, i);
+        if (i == 0 && snapshots == 2 && s->keys) (void)map_world_set(&s->w, "k0", "between", 0);
     }
     if (state->prepare == be_expired) {
         s->w.now += 10;
@@ -404,13 +368,11 @@ static void scene_open(struct scene *s, const struct state *state, unsigned snap
     }
 }
 
-static void scene_close(struct scene *s)
-{
+static void scene_close(struct scene *s) {
     struct strobe_stats stats;
 
     for (unsigned i = 0; i < 2; i++) {
-        if (!s->snapshots[i])
-            continue;
+        if (!s->snapshots[i]) continue;
         assert_true(sum_of_snapshot(s->snapshots[i]) == s->sums[i]);
         strobe_snapshot_close(s->snapshots[i]);
     }
@@ -421,8 +383,7 @@ static void scene_close(struct scene *s)
 }
 
 /* Every key is found, and a snapshot of now shows the same as looking for each key does. */
-static void assert_consistent(struct scene *s)
-{
+static void assert_consistent(struct scene *s) {
     struct strobe_snapshot *snapshot;
     uint64_t sum = sum_of_map(s);
 
@@ -433,8 +394,7 @@ static void assert_consistent(struct scene *s)
 
 /* False: the operation made fewer than AT allocations. */
 static bool fail_once(const struct state *state, unsigned snapshots, const struct operation *operation, size_t at,
-                      bool all_from)
-{
+                      bool all_from) {
     struct scene s;
     enum strobe_status status;
     uint64_t before;
@@ -459,8 +419,7 @@ static bool fail_once(const struct state *state, unsigned snapshots, const struc
     return failed;
 }
 
-static void fail_each(const struct operation *operation)
-{
+static void fail_each(const struct operation *operation) {
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
         for (unsigned snapshots = 0; snapshots <= 2; snapshots++) {
             size_t at = 1;
@@ -474,13 +433,11 @@ static void fail_each(const struct operation *operation)
     }
 }
 
-static void test_each_allocation_of_each_operation_can_fail(void **state)
-{
+static void test_each_allocation_of_each_operation_can_fail(void **state) {
     fail_each(*state);
 }
 
-static void test_a_map_is_made_whole_or_not_at_all(void **state)
-{
+static void test_a_map_is_made_whole_or_not_at_all(void **state) {
     (void)state;
     for (unsigned shards = 1; shards <= 16; shards *= 4) {
         for (size_t at = 1;; at++) {
@@ -504,8 +461,7 @@ static void test_a_map_is_made_whole_or_not_at_all(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
 #define OPERATIONS (sizeof operations / sizeof operations[0])
     struct CMUnitTest tests[OPERATIONS + 1];
 

@@ -20,10 +20,10 @@
 #include "map/map.h"
 #include "tests/map/checked_alloc.h"
 
-#define KEYS 8000u
+#define KEYS      8000u
 #define SNAPSHOTS 16u
-#define PAGE_MAX 700u
-#define BATCH 24u
+#define PAGE_MAX  700u
+#define BATCH     24u
 
 struct cell {
     uint64_t stamp; /* 0: absent; else what the value is made from */
@@ -53,33 +53,28 @@ struct world {
     bool may_fail;
 };
 
-static uint64_t rnd(struct world *w)
-{
+static uint64_t rnd(struct world *w) {
     w->random ^= w->random << 13;
     w->random ^= w->random >> 7;
     w->random ^= w->random << 17;
     return w->random;
 }
 
-static uint32_t below(struct world *w, uint32_t n)
-{
+static uint32_t below(struct world *w, uint32_t n) {
     return (uint32_t)((rnd(w) >> 20) % n);
 }
 
-static uint64_t world_now(void *context)
-{
+static uint64_t world_now(void *context) {
     return ((struct world *)context)->now;
 }
 
-static struct strobe_key key_of(struct world *w, uint32_t number, char text[32])
-{
+static struct strobe_key key_of(struct world *w, uint32_t number, char text[32]) {
     int len = snprintf(text, 32, "key-%" PRIu32, number);
 
     return strobe_key(w->map, text, (size_t)len);
 }
 
-static uint32_t number_of(const struct strobe_entry *entry)
-{
+static uint32_t number_of(const struct strobe_entry *entry) {
     char text[32] = {0};
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
@@ -89,56 +84,48 @@ static uint32_t number_of(const struct strobe_entry *entry)
     return (uint32_t)strtoul(text + 4, NULL, 10);
 }
 
-static bool cell_alive(const struct cell *cell, uint64_t now)
-{
+static bool cell_alive(const struct cell *cell, uint64_t now) {
     return cell->stamp && (cell->expiry == 0 || cell->expiry > now);
 }
 
-static void fill(char *value, uint32_t len, uint64_t stamp)
-{
-    for (uint32_t i = 0; i < len; i++)
-        value[i] = (char)(stamp * 31 + i * 7);
+static void fill(char *value, uint32_t len, uint64_t stamp) {
+    for (uint32_t i = 0; i < len; i++) value[i] = (char)(stamp * 31 + i * 7);
 }
 
-static void assert_entry(const struct strobe_entry *entry, const struct cell *cell)
-{
+static void assert_entry(const struct strobe_entry *entry, const struct cell *cell) {
     size_t len;
     const char *value = strobe_entry_value(entry, &len);
 
     assert_int_equal(len, cell->len);
     assert_int_equal(strobe_entry_version(entry), cell->version);
     assert_int_equal(strobe_entry_expiry(entry), cell->expiry);
-    for (uint32_t i = 0; i < len; i += len > 64 ? 997 : 1)
+    for (uint32_t i = 0; i<len; i += len> 64 ? 997 : 1)
         assert_int_equal((unsigned char)value[i], (unsigned char)(cell->stamp * 31 + i * 7));
 }
 
 /* A new entry for KEY and what the model shall know of it. NULL: no memory. */
-static struct strobe_entry *make(struct world *w, const struct strobe_key *key, struct cell *cell)
-{
+static struct strobe_entry *make(struct world *w, const struct strobe_key *key, struct cell *cell) {
     struct strobe_entry *entry = NULL;
     enum strobe_status status;
 
     cell->stamp = ++w->stamp;
     cell->len = below(w, 200) == 0 ? STROBE_BLOB_MIN + below(w, 5000) : below(w, 60);
     cell->expiry = below(w, 4) == 0 ? w->now + 1 + below(w, 400) : 0;
-    status = strobe_entry_new(
-        w->map, &(struct strobe_entry_spec){.key = key, .len = cell->len, .expiry = cell->expiry}, &entry);
-    if (status == STROBE_NO_MEMORY && w->may_fail)
-        return NULL;
+    status = strobe_entry_new(w->map, &(struct strobe_entry_spec){.key = key, .len = cell->len, .expiry = cell->expiry},
+                              &entry);
+    if (status == STROBE_NO_MEMORY && w->may_fail) return NULL;
     assert_int_equal(status, STROBE_OK);
     fill(strobe_entry_fill(entry), cell->len, cell->stamp);
     return entry;
 }
 
-static uint32_t some_key(struct world *w)
-{
+static uint32_t some_key(struct world *w) {
     return below(w, 10) == 0 ? below(w, KEYS) : below(w, w->window);
 }
 
 /* What was just put under NUMBER is what CELL says, with a version that key never had. */
 STROBE_INSIDE static void wrote(struct world *w, struct strobe_access *access, uint32_t number,
-                                const struct strobe_key *key, struct cell *cell)
-{
+                                const struct strobe_key *key, struct cell *cell) {
     const struct strobe_entry *entry = strobe_find(access, key);
 
     assert_non_null(entry);
@@ -148,8 +135,7 @@ STROBE_INSIDE static void wrote(struct world *w, struct strobe_access *access, u
     w->cells[number] = *cell;
 }
 
-static void step_set(struct world *w)
-{
+static void step_set(struct world *w) {
     char text[32];
     uint32_t number = some_key(w);
     struct strobe_key key = key_of(w, number, text);
@@ -158,43 +144,36 @@ static void step_set(struct world *w)
     struct strobe_entry *entry = make(w, &key, &cell);
     enum strobe_status status;
 
-    if (!entry)
-        return;
+    if (!entry) return;
     strobe_map_tick(w->map);
     strobe_enter(w->map, &key, &access);
     status = strobe_put(&access, &key, &entry);
-    if (status == STROBE_OK)
-        wrote(w, &access, number, &key, &cell);
+    if (status == STROBE_OK) wrote(w, &access, number, &key, &cell);
     strobe_leave(&access);
     strobe_entry_free(w->map, entry);
     assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
 }
 
-static void step_del(struct world *w)
-{
+static void step_del(struct world *w) {
     char text[32];
     uint32_t number = below(w, KEYS);
     struct strobe_key key = key_of(w, number, text);
     enum strobe_status status = strobe_del(w->map, key.data, key.len);
 
-    if (status == STROBE_NO_MEMORY && w->may_fail)
-        return;
+    if (status == STROBE_NO_MEMORY && w->may_fail) return;
     assert_int_equal(status, cell_alive(&w->cells[number], w->now) ? STROBE_OK : STROBE_MISSING);
     w->cells[number].stamp = 0;
 }
 
 STROBE_INSIDE static void assert_is_as_model(struct world *w, struct strobe_access *access,
-                                             const struct strobe_key *key, uint32_t number)
-{
+                                             const struct strobe_key *key, uint32_t number) {
     const struct strobe_entry *entry = strobe_find(access, key);
 
     assert_int_equal(entry != NULL, cell_alive(&w->cells[number], w->now));
-    if (entry)
-        assert_entry(entry, &w->cells[number]);
+    if (entry) assert_entry(entry, &w->cells[number]);
 }
 
-static void step_get(struct world *w)
-{
+static void step_get(struct world *w) {
     char text[32];
     uint32_t number = some_key(w);
     struct strobe_key key = key_of(w, number, text);
@@ -215,8 +194,7 @@ struct batch {
     uint32_t count;
 };
 
-static void batch_make(struct world *w, struct batch *batch)
-{
+static void batch_make(struct world *w, struct batch *batch) {
     batch->count = 0;
     for (uint32_t want = 1 + below(w, BATCH); batch->count < want; batch->count++) {
         uint32_t i = batch->count;
@@ -224,20 +202,16 @@ static void batch_make(struct world *w, struct batch *batch)
         batch->number[i] = some_key(w);
         batch->key[i] = key_of(w, batch->number[i], batch->text[i]);
         batch->entry[i] = make(w, &batch->key[i], &batch->cell[i]);
-        if (!batch->entry[i])
-            return;
+        if (!batch->entry[i]) return;
     }
 }
 
-static void batch_free(struct world *w, struct batch *batch)
-{
-    for (uint32_t i = 0; i < batch->count; i++)
-        strobe_entry_free(w->map, batch->entry[i]);
+static void batch_free(struct world *w, struct batch *batch) {
+    for (uint32_t i = 0; i < batch->count; i++) strobe_entry_free(w->map, batch->entry[i]);
 }
 
 /* All keys at once, the same key twice included; or none. */
-static void step_mset(struct world *w)
-{
+static void step_mset(struct world *w) {
     struct strobe_access access;
     struct batch batch;
     enum strobe_status status;
@@ -250,23 +224,19 @@ static void step_mset(struct world *w)
         for (uint32_t i = 0; i < batch.count; i++) {
             bool again = false;
 
-            for (uint32_t j = i + 1; j < batch.count; j++)
-                again = again || batch.number[j] == batch.number[i];
-            if (!again)
-                wrote(w, &access, batch.number[i], &batch.key[i], &batch.cell[i]);
+            for (uint32_t j = i + 1; j < batch.count; j++) again = again || batch.number[j] == batch.number[i];
+            if (!again) wrote(w, &access, batch.number[i], &batch.key[i], &batch.cell[i]);
         }
     } else {
         assert_true(w->may_fail && status == STROBE_NO_MEMORY);
-        for (uint32_t i = 0; i < batch.count; i++)
-            assert_is_as_model(w, &access, &batch.key[i], batch.number[i]);
+        for (uint32_t i = 0; i < batch.count; i++) assert_is_as_model(w, &access, &batch.key[i], batch.number[i]);
     }
     strobe_leave(&access);
     batch_free(w, &batch);
 }
 
 /* SNAPSHOT, just opened, is to show what the model is now. */
-static void shot_begin(struct world *w, struct shot *shot, struct strobe_snapshot *snapshot)
-{
+static void shot_begin(struct world *w, struct shot *shot, struct strobe_snapshot *snapshot) {
     shot->snapshot = snapshot;
     shot->cells = malloc(sizeof w->cells);
     shot->seen = calloc(KEYS, 1);
@@ -280,44 +250,36 @@ static void shot_begin(struct world *w, struct shot *shot, struct strobe_snapsho
     shot->last_count = 0;
 }
 
-static struct shot *free_shot(struct world *w)
-{
+static struct shot *free_shot(struct world *w) {
     for (uint32_t i = 0; i < SNAPSHOTS; i++) {
-        if (!w->shots[i].snapshot)
-            return &w->shots[i];
+        if (!w->shots[i].snapshot) return &w->shots[i];
     }
     return NULL;
 }
 
 /* A snapshot, or two of the same instant, before the access has done anything. */
-STROBE_INSIDE static void shoot_inside(struct world *w, struct strobe_access *access)
-{
+STROBE_INSIDE static void shoot_inside(struct world *w, struct strobe_access *access) {
     struct strobe_snapshot *snapshot = NULL, *twin = NULL;
     struct shot *shot = free_shot(w);
     enum strobe_status status;
 
-    if (!shot)
-        return;
+    if (!shot) return;
     status = strobe_snapshot_open_inside(access, false, &snapshot);
     assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
-    if (status != STROBE_OK)
-        return;
+    if (status != STROBE_OK) return;
     assert_int_equal(strobe_access_now(access), w->now);
     shot_begin(w, shot, snapshot);
     shot = free_shot(w);
-    if (!shot || below(w, 2))
-        return;
+    if (!shot || below(w, 2)) return;
     status = strobe_snapshot_twin(snapshot, &twin);
     assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
-    if (status == STROBE_OK)
-        shot_begin(w, shot, twin);
+    if (status == STROBE_OK) shot_begin(w, shot, twin);
 }
 
 /* Looks, puts and erases under all locks, as EXEC does; with GARBAGE it holds the whole map, and a flush is in its
  * middle. */
 STROBE_INSIDE static void work_inside(struct world *w, struct strobe_access *access, struct batch *batch,
-                                      struct strobe_garbage *garbage)
-{
+                                      struct strobe_garbage *garbage) {
     for (uint32_t i = 0; i < batch->count; i++) {
         struct strobe_entry *old = NULL;
         enum strobe_status status;
@@ -330,13 +292,11 @@ STROBE_INSIDE static void work_inside(struct world *w, struct strobe_access *acc
         assert_is_as_model(w, access, &batch->key[i], batch->number[i]);
         if (below(w, 2)) {
             status = strobe_put(access, &batch->key[i], &batch->entry[i]);
-            if (status == STROBE_OK)
-                wrote(w, access, batch->number[i], &batch->key[i], &batch->cell[i]);
+            if (status == STROBE_OK) wrote(w, access, batch->number[i], &batch->key[i], &batch->cell[i]);
         } else {
             status = strobe_erase(access, &batch->key[i], &old);
             if (status != STROBE_NO_MEMORY) {
-                assert_int_equal(status,
-                                 cell_alive(&w->cells[batch->number[i]], w->now) ? STROBE_OK : STROBE_MISSING);
+                assert_int_equal(status, cell_alive(&w->cells[batch->number[i]], w->now) ? STROBE_OK : STROBE_MISSING);
                 w->cells[batch->number[i]].stamp = 0;
             }
             if (old) {
@@ -348,8 +308,7 @@ STROBE_INSIDE static void work_inside(struct world *w, struct strobe_access *acc
     }
 }
 
-static void is_alive_in_model(void *context, const struct strobe_entry *entry)
-{
+static void is_alive_in_model(void *context, const struct strobe_entry *entry) {
     struct world *w = context;
     uint32_t number = number_of(entry);
 
@@ -357,8 +316,7 @@ static void is_alive_in_model(void *context, const struct strobe_entry *entry)
     assert_entry(entry, &w->cells[number]);
 }
 
-static void step_transaction(struct world *w)
-{
+static void step_transaction(struct world *w) {
     struct strobe_garbage *garbage = NULL;
     struct strobe_access access;
     struct batch batch;
@@ -374,23 +332,19 @@ static void step_transaction(struct world *w)
         strobe_enter_all(w->map, &access);
     else
         strobe_enter_many(w->map, batch.key, batch.count, &access);
-    if (below(w, 3) == 0)
-        shoot_inside(w, &access);
+    if (below(w, 3) == 0) shoot_inside(w, &access);
     work_inside(w, &access, &batch, garbage);
-    if (garbage)
-        (void)strobe_random_inside(&access, rnd(w), is_alive_in_model, w);
+    if (garbage) (void)strobe_random_inside(&access, rnd(w), is_alive_in_model, w);
     strobe_leave(&access);
     batch_free(w, &batch);
     strobe_garbage_free(garbage);
 }
 
-static void step_flush(struct world *w)
-{
+static void step_flush(struct world *w) {
     struct strobe_garbage *garbage;
     enum strobe_status status = strobe_flush(w->map, &garbage);
 
-    if (status == STROBE_NO_MEMORY && w->may_fail)
-        return;
+    if (status == STROBE_NO_MEMORY && w->may_fail) return;
     assert_int_equal(status, STROBE_OK);
     strobe_garbage_free(garbage);
     memset(w->cells, 0, sizeof w->cells);
@@ -398,18 +352,15 @@ static void step_flush(struct world *w)
 
 /* ---- Snapshots --------------------------------------------------------------------------------- */
 
-static void shot_open(struct world *w, struct shot *shot)
-{
+static void shot_open(struct world *w, struct shot *shot) {
     struct strobe_snapshot *snapshot = NULL;
     enum strobe_status status = strobe_snapshot_open(w->map, false, &snapshot);
 
     assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
-    if (status == STROBE_OK)
-        shot_begin(w, shot, snapshot);
+    if (status == STROBE_OK) shot_begin(w, shot, snapshot);
 }
 
-static void shot_close(struct shot *shot)
-{
+static void shot_close(struct shot *shot) {
     strobe_snapshot_close(shot->snapshot);
     free(shot->cells);
     free(shot->seen);
@@ -423,13 +374,11 @@ struct page {
     uint32_t number[PAGE_MAX];
 };
 
-static enum strobe_visit page_visit(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit page_visit(void *context, const struct strobe_entry *entry) {
     struct page *page = context;
     uint32_t number = number_of(entry);
 
-    if (page->count == page->want)
-        return STROBE_VISIT_REFUSE;
+    if (page->count == page->want) return STROBE_VISIT_REFUSE;
     assert_true(number < KEYS);
     assert_true(cell_alive(&page->shot->cells[number], page->shot->time));
     assert_entry(entry, &page->shot->cells[number]);
@@ -439,8 +388,7 @@ static enum strobe_visit page_visit(void *context, const struct strobe_entry *en
 
 /* Reads on; may stop early for lack of memory, and says so. */
 static bool shot_read(struct world *w, const struct shot *shot, struct strobe_position *position,
-                      const struct strobe_position *until, struct page *page)
-{
+                      const struct strobe_position *until, struct page *page) {
     enum strobe_status status =
         strobe_snapshot_read(shot->snapshot, position, until, until ? 0 : 1 + below(w, 2000), page_visit, page);
 
@@ -448,27 +396,22 @@ static bool shot_read(struct world *w, const struct shot *shot, struct strobe_po
     return status == STROBE_OK;
 }
 
-static void shot_finish(struct shot *shot)
-{
-    for (uint32_t i = 0; i < KEYS; i++)
-        assert_int_equal(shot->seen[i], cell_alive(&shot->cells[i], shot->time));
+static void shot_finish(struct shot *shot) {
+    for (uint32_t i = 0; i < KEYS; i++) assert_int_equal(shot->seen[i], cell_alive(&shot->cells[i], shot->time));
     shot_close(shot);
 }
 
-static void shot_again(struct world *w, struct shot *shot)
-{
+static void shot_again(struct world *w, struct shot *shot) {
     struct strobe_position position = shot->last;
     struct page page = {.shot = shot, .want = PAGE_MAX};
 
-    if (!shot_read(w, shot, &position, &shot->next, &page))
-        return;
+    if (!shot_read(w, shot, &position, &shot->next, &page)) return;
     assert_int_equal(page.count, shot->last_count);
     assert_memory_equal(page.number, shot->last_page, page.count * sizeof page.number[0]);
     assert_memory_equal(&position, &shot->next, sizeof position);
 }
 
-static void shot_page(struct world *w, struct shot *shot)
-{
+static void shot_page(struct world *w, struct shot *shot) {
     struct strobe_position position = shot->next;
     struct page page = {.shot = shot, .want = below(w, 3) ? 10 : PAGE_MAX};
 
@@ -482,20 +425,16 @@ static void shot_page(struct world *w, struct shot *shot)
         shot->seen[page.number[i]] = 1;
     }
     strobe_snapshot_forget(shot->snapshot, &shot->last);
-    if (position.end && below(w, 2))
-        shot_again(w, shot);
-    if (position.end)
-        shot_finish(shot);
+    if (position.end && below(w, 2)) shot_again(w, shot);
+    if (position.end) shot_finish(shot);
 }
 
-static void step_snapshot(struct world *w)
-{
+static void step_snapshot(struct world *w) {
     struct shot *shot = &w->shots[below(w, SNAPSHOTS)];
     uint32_t what = below(w, 100);
 
     if (!shot->snapshot) {
-        if (what < 10)
-            shot_open(w, shot);
+        if (what < 10) shot_open(w, shot);
         return;
     }
     if (what < 1)
@@ -515,8 +454,7 @@ struct shares {
 
 #define PHASE 25000u /* steps of growing or shrinking */
 
-static void step(struct world *w)
-{
+static void step(struct world *w) {
     static const struct shares growing = {420, 550, 650, 665, 685, 750, 800, 999};
     static const struct shares shrinking = {40, 640, 650, 653, 657, 720, 800, 999};
     const struct shares *shares = w->steps++ / PHASE % 2 ? &shrinking : &growing;
@@ -540,12 +478,10 @@ static void step(struct world *w)
         step_snapshot(w);
     else
         step_flush(w);
-    if (below(w, PHASE) == 0)
-        w->window = 50 + below(w, KEYS - 50);
+    if (below(w, PHASE) == 0) w->window = 50 + below(w, KEYS - 50);
 }
 
-static void assert_all_as_model(struct world *w)
-{
+static void assert_all_as_model(struct world *w) {
     uint64_t alive = 0;
     char text[32];
 
@@ -559,14 +495,11 @@ static void assert_all_as_model(struct world *w)
         strobe_leave(&access);
         alive += cell_alive(&w->cells[i], w->now);
     }
-    for (unsigned i = 0; i < 4000; i++)
-        (void)strobe_sweep(w->map, &w->sweep_place, 1);
-    if (!w->may_fail)
-        assert_int_equal(strobe_count(w->map), alive);
+    for (unsigned i = 0; i < 4000; i++) (void)strobe_sweep(w->map, &w->sweep_place, 1);
+    if (!w->may_fail) assert_int_equal(strobe_count(w->map), alive);
 }
 
-static void run(uint64_t steps, uint64_t seed, unsigned shards, unsigned fail_one_in)
-{
+static void run(uint64_t steps, uint64_t seed, unsigned shards, unsigned fail_one_in) {
     struct world *w = calloc(1, sizeof *w);
     const uint64_t hash_seed[2] = {seed, shards}; /* so that a run can be had again */
     struct strobe_map_options options = {
@@ -585,13 +518,11 @@ static void run(uint64_t steps, uint64_t seed, unsigned shards, unsigned fail_on
     w->may_fail = fail_one_in != 0;
     for (uint64_t i = 0; i < steps; i++) {
         step(w);
-        if (i % 100000 == 0)
-            assert_all_as_model(w);
+        if (i % 100000 == 0) assert_all_as_model(w);
     }
     w->memory.fail_one_in = 0;
     for (uint32_t i = 0; i < SNAPSHOTS; i++) {
-        if (w->shots[i].snapshot)
-            shot_close(&w->shots[i]);
+        if (w->shots[i].snapshot) shot_close(&w->shots[i]);
     }
     assert_all_as_model(w);
     strobe_map_stats(w->map, &stats);
@@ -611,23 +542,20 @@ struct plan {
     uint64_t steps, seed;
 };
 
-static void test_map_is_as_the_model_says(void **state)
-{
+static void test_map_is_as_the_model_says(void **state) {
     const struct plan *plan = *state;
 
     run(plan->steps / 2, plan->seed, 1, 0);
     run(plan->steps / 2, plan->seed + 1, 4, 0);
 }
 
-static void test_map_is_as_the_model_says_when_memory_fails(void **state)
-{
+static void test_map_is_as_the_model_says_when_memory_fails(void **state) {
     const struct plan *plan = *state;
 
     run(plan->steps / 4, plan->seed + 2, 2, 50);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct plan plan = {argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000,
                         argc > 2 ? strtoull(argv[2], NULL, 10) : 20261122};
     const struct CMUnitTest tests[] = {

@@ -350,14 +350,20 @@ static void test_ranges_are_single_or_ignored(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_escapes_stand_for_bytes),    cmocka_unit_test(test_broken_escapes_are_refused),
-        cmocka_unit_test(test_what_is_encoded_is_decoded), cmocka_unit_test(test_parameters_come_in_order),
+        cmocka_unit_test(test_escapes_stand_for_bytes),
+        cmocka_unit_test(test_broken_escapes_are_refused),
+        cmocka_unit_test(test_what_is_encoded_is_decoded),
+        cmocka_unit_test(test_parameters_come_in_order),
         cmocka_unit_test(test_a_switch_is_off_only_when_it_says_so),
-        cmocka_unit_test(test_times_to_live_have_units),   cmocka_unit_test(test_hosts_are_names_or_addresses),
-        cmocka_unit_test(test_broken_hosts_are_refused),   cmocka_unit_test(test_origins_equal_only_their_own),
-        cmocka_unit_test(test_broken_origins_are_refused), cmocka_unit_test(test_etags_match_by_version),
+        cmocka_unit_test(test_times_to_live_have_units),
+        cmocka_unit_test(test_hosts_are_names_or_addresses),
+        cmocka_unit_test(test_broken_hosts_are_refused),
+        cmocka_unit_test(test_origins_equal_only_their_own),
+        cmocka_unit_test(test_broken_origins_are_refused),
+        cmocka_unit_test(test_etags_match_by_version),
         cmocka_unit_test(test_lists_have_members),
-        cmocka_unit_test(test_accept_must_name_the_type),  cmocka_unit_test(test_ranges_are_single_or_ignored),
+        cmocka_unit_test(test_accept_must_name_the_type),
+        cmocka_unit_test(test_ranges_are_single_or_ignored),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

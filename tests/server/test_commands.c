@@ -545,8 +545,8 @@ static void test_watched_key_that_expires_was_changed_and_one_that_had_expired_w
 }
 
 static void test_exec_over_a_large_map_keeps_the_order_of_its_replies(void **state) {
-    static const char *const lines[] = {"SET new 1", "KEYS nosuch",  "GET new", "KEYS k1",   "DEL k1",
-                                        "DBSIZE",    "KEYS k2999?", "FLUSHALL", "DBSIZE",   "KEYS k2"};
+    static const char *const lines[] = {"SET new 1", "KEYS nosuch", "GET new",  "KEYS k1", "DEL k1",
+                                        "DBSIZE",    "KEYS k2999?", "FLUSHALL", "DBSIZE",  "KEYS k2"};
     static const char begin[] = "*10\r\n+OK\r\n*0\r\n$1\r\n1\r\n*1\r\n$2\r\nk1\r\n:1\r\n:30000\r\n*10\r\n";
     static const char end[] = "+OK\r\n:0\r\n*1\r\n$2\r\nk2\r\n";
     struct world w;
@@ -585,8 +585,8 @@ static void test_exec_that_is_cut_off_in_its_job_leaves_nothing_behind(void **st
 }
 
 static void test_exec_without_memory_answers_each_command_and_leaks_nothing(void **state) {
-    static const char *const lines[] = {"SET a 1 GET", "INCR a",  "MSET b 1 c 2", "KEYS *", "DEL a c",
-                                        "FLUSHALL",    "APPEND b x", "SCAN 0",    "RENAME b a", "GETEX a EX 10"};
+    static const char *const lines[] = {"SET a 1 GET", "INCR a",     "MSET b 1 c 2", "KEYS *",     "DEL a c",
+                                        "FLUSHALL",    "APPEND b x", "SCAN 0",       "RENAME b a", "GETEX a EX 10"};
     const size_t count = sizeof lines / sizeof lines[0];
     struct world w;
     bool failed = true;

@@ -22,8 +22,8 @@
 #include "tests/map/checked_alloc.h"
 
 #define CONSTANT 10000u
-#define GROWERS 2u
-#define SCANS 2u
+#define GROWERS  2u
+#define SCANS    2u
 
 struct world {
     struct checked_alloc memory;
@@ -36,16 +36,15 @@ struct world {
 };
 
 /* Not cmocka's asserts: those are for one thread. */
-#define MUST(condition)                                                                          \
-    do {                                                                                         \
-        if (!(condition)) {                                                                      \
-            (void)fprintf(stderr, "%s:%d: violated: %s\n", __FILE__, __LINE__, #condition);      \
-            abort();                                                                             \
-        }                                                                                        \
+#define MUST(condition)                                                                     \
+    do {                                                                                    \
+        if (!(condition)) {                                                                 \
+            (void)fprintf(stderr, "%s:%d: violated: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                        \
+        }                                                                                   \
     } while (0)
 
-static size_t key_text(char text[32], char kind, uint64_t number)
-{
+static size_t key_text(char text[32], char kind, uint64_t number) {
     return (size_t)snprintf(text, 32, "%c%llu", kind, (unsigned long long)number);
 }
 
@@ -54,8 +53,7 @@ struct grower {
     uint64_t id;
 };
 
-static void *grow_and_shrink(void *context)
-{
+static void *grow_and_shrink(void *context) {
     const struct grower *grower = context;
     struct world *w = grower->w;
     char text[32];
@@ -75,8 +73,7 @@ static void *grow_and_shrink(void *context)
 }
 
 /* Writes the constant keys, round after round, each time one higher. */
-static void *rewrite(void *context)
-{
+static void *rewrite(void *context) {
     struct world *w = context;
     char text[32];
 
@@ -100,19 +97,15 @@ struct scan {
     unsigned char count[CONSTANT];
 };
 
-static void scan_open(struct world *w, struct scan *scan)
-{
+static void scan_open(struct world *w, struct scan *scan) {
     memset(scan, 0, sizeof *scan);
     scan->w = w;
-    for (uint32_t i = 0; i < CONSTANT; i++)
-        scan->before[i] = atomic_load(&w->answered[i]);
+    for (uint32_t i = 0; i < CONSTANT; i++) scan->before[i] = atomic_load(&w->answered[i]);
     MUST(strobe_snapshot_open(w->map, false, &scan->snapshot) == STROBE_OK);
-    for (uint32_t i = 0; i < CONSTANT; i++)
-        scan->after[i] = atomic_load(&w->answered[i]);
+    for (uint32_t i = 0; i < CONSTANT; i++) scan->after[i] = atomic_load(&w->answered[i]);
 }
 
-static enum strobe_visit see(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit see(void *context, const struct strobe_entry *entry) {
     struct scan *scan = context;
     size_t len, value_len;
     const char *key = strobe_entry_key(entry, &len), *value = strobe_entry_value(entry, &value_len);
@@ -135,8 +128,7 @@ static enum strobe_visit see(void *context, const struct strobe_entry *entry)
 
 /* All are there, with a value of the instant; and since one thread writes them in order, there is one
  * place before which all have one value, and behind which they have the one before. */
-static void scan_check(const struct scan *scan)
-{
+static void scan_check(const struct scan *scan) {
     unsigned steps = 0;
 
     for (uint32_t i = 0; i < CONSTANT; i++) {
@@ -150,36 +142,31 @@ static void scan_check(const struct scan *scan)
     MUST(steps <= 1);
 }
 
-static void scan_page(struct scan *scan, size_t budget)
-{
+static void scan_page(struct scan *scan, size_t budget) {
     MUST(strobe_snapshot_read(scan->snapshot, &scan->position, NULL, budget, see, scan) == STROBE_OK);
     strobe_snapshot_forget(scan->snapshot, &scan->position);
 }
 
-static void scan_close(struct scan *scan)
-{
+static void scan_close(struct scan *scan) {
     scan_check(scan);
     strobe_snapshot_close(scan->snapshot);
     atomic_fetch_add(&scan->w->scans, 1);
 }
 
 /* One scan after the other, each over a part of the growth: page by page, as the others progress. */
-static void *scan_often(void *context)
-{
+static void *scan_often(void *context) {
     struct scan *scan = context;
     struct world *w = scan->w;
 
     while (!atomic_load(&w->stop)) {
         scan_open(w, scan);
-        while (!scan->position.end)
-            scan_page(scan, 3000);
+        while (!scan->position.end) scan_page(scan, 3000);
         scan_close(scan);
     }
     return NULL;
 }
 
-static void set_constants(struct world *w)
-{
+static void set_constants(struct world *w) {
     uint32_t value = 0;
     char text[32];
 
@@ -187,12 +174,10 @@ static void set_constants(struct world *w)
         MUST(strobe_set(w->map, text, key_text(text, 'c', i), &value, sizeof value, 0) == STROBE_OK);
 }
 
-static void drop_constants(struct world *w)
-{
+static void drop_constants(struct world *w) {
     char text[32];
 
-    for (uint32_t i = 0; i < CONSTANT; i++)
-        MUST(strobe_del(w->map, text, key_text(text, 'c', i)) == STROBE_OK);
+    for (uint32_t i = 0; i < CONSTANT; i++) MUST(strobe_del(w->map, text, key_text(text, 'c', i)) == STROBE_OK);
 }
 
 struct crew {
@@ -201,8 +186,7 @@ struct crew {
     struct scan *scans; /* the last is the long one */
 };
 
-static void crew_start(struct crew *crew, struct world *w)
-{
+static void crew_start(struct crew *crew, struct world *w) {
     crew->scans = calloc(SCANS + 1, sizeof *crew->scans);
     MUST(crew->scans);
     scan_open(w, &crew->scans[SCANS]);
@@ -217,33 +201,26 @@ static void crew_start(struct crew *crew, struct world *w)
     }
 }
 
-static void crew_finish(struct crew *crew, struct world *w)
-{
-    for (uint32_t i = 0; i < GROWERS; i++)
-        MUST(pthread_join(crew->growing[i], NULL) == 0);
+static void crew_finish(struct crew *crew, struct world *w) {
+    for (uint32_t i = 0; i < GROWERS; i++) MUST(pthread_join(crew->growing[i], NULL) == 0);
     atomic_store(&w->stop, true);
     MUST(pthread_join(crew->writing, NULL) == 0);
-    for (uint32_t i = 0; i < SCANS; i++)
-        MUST(pthread_join(crew->scanning[i], NULL) == 0);
+    for (uint32_t i = 0; i < SCANS; i++) MUST(pthread_join(crew->scanning[i], NULL) == 0);
     free(crew->scans);
 }
 
 /* One page for each sixty-fourth of the way up and down; what is left at the end. */
-static void scan_all_the_way(struct world *w, struct scan *scan)
-{
+static void scan_all_the_way(struct world *w, struct scan *scan) {
     for (uint64_t part = 1; part <= 64; part++) {
-        while (atomic_load(&w->done) < w->others / 32 * part)
-            (void)sched_yield();
+        while (atomic_load(&w->done) < w->others / 32 * part) (void)sched_yield();
         scan_page(scan, 250);
     }
-    while (!scan->position.end)
-        scan_page(scan, 0);
+    while (!scan->position.end) scan_page(scan, 0);
     MUST(scan->others == 0);
     scan_close(scan);
 }
 
-static void test_a_scan_over_growth_and_shrinkage_shows_the_constant_keys_once(void **state)
-{
+static void test_a_scan_over_growth_and_shrinkage_shows_the_constant_keys_once(void **state) {
     struct world *w = calloc(1, sizeof *w);
     struct strobe_map_options options = {.shards = 4};
     struct strobe_stats start, end;
@@ -286,8 +263,7 @@ static void test_a_scan_over_growth_and_shrinkage_shows_the_constant_keys_once(v
 #define OTHERS_DEFAULT 200000u
 #endif
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     uint64_t others = argc > 1 ? strtoull(argv[1], NULL, 10) : OTHERS_DEFAULT;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_a_scan_over_growth_and_shrinkage_shows_the_constant_keys_once, &others),

@@ -45,19 +45,19 @@
 #define HOPS_DEFAULT 40000u
 #endif
 
-#define FAMILIES 1200u
-#define WRITERS 2u
-#define OWN (FAMILIES / WRITERS) /* families of one writer */
-#define TOKENS 24u
+#define FAMILIES    1200u
+#define WRITERS     2u
+#define OWN         (FAMILIES / WRITERS) /* families of one writer */
+#define TOKENS      24u
 #define TOKENS_EACH 1000u
-#define NOISE 5000u
-#define LEASES 300u
-#define HEIRS 40u
-#define SIGHTINGS 256u /* kept of each order of looking */
-#define SCANNERS 4u
-#define SCANS_EACH 16u
-#define BIG_EVERY 100u /* one family in so many has values that are kept in blobs */
-#define BIG_BYTES 17000u
+#define NOISE       5000u
+#define LEASES      300u
+#define HEIRS       40u
+#define SIGHTINGS   256u /* kept of each order of looking */
+#define SCANNERS    4u
+#define SCANS_EACH  16u
+#define BIG_EVERY   100u /* one family in so many has values that are kept in blobs */
+#define BIG_BYTES   17000u
 
 struct plan {
     uint64_t hops;
@@ -82,31 +82,28 @@ struct world {
 };
 
 /* Not cmocka's asserts: those are for one thread. */
-#define MUST(condition)                                                                          \
-    do {                                                                                         \
-        if (!(condition)) {                                                                      \
-            (void)fprintf(stderr, "%s:%d: violated: %s\n", __FILE__, __LINE__, #condition);      \
-            abort();                                                                             \
-        }                                                                                        \
+#define MUST(condition)                                                                     \
+    do {                                                                                    \
+        if (!(condition)) {                                                                 \
+            (void)fprintf(stderr, "%s:%d: violated: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                        \
+        }                                                                                   \
     } while (0)
 
-static uint64_t world_now(void *context)
-{
+static uint64_t world_now(void *context) {
     struct world *w = context;
 
     return atomic_load(&w->now);
 }
 
-static uint32_t below(uint64_t *random, uint32_t n)
-{
+static uint32_t below(uint64_t *random, uint32_t n) {
     *random ^= *random << 13;
     *random ^= *random >> 7;
     *random ^= *random << 17;
     return (uint32_t)((*random >> 20) % n);
 }
 
-static struct strobe_key key_of(const struct world *w, char text[32], char kind, uint32_t number, uint32_t step)
-{
+static struct strobe_key key_of(const struct world *w, char text[32], char kind, uint32_t number, uint32_t step) {
     int len = kind == 'f' ? snprintf(text, 32, "f%u:%u", number, step) : snprintf(text, 32, "%c%u", kind, number);
 
     return strobe_key(w->map, text, (size_t)len);
@@ -120,8 +117,7 @@ struct writer {
     char big[BIG_BYTES];
 };
 
-static struct strobe_entry *named_after(struct writer *writer, const struct strobe_key *key, uint32_t family)
-{
+static struct strobe_entry *named_after(struct writer *writer, const struct strobe_key *key, uint32_t family) {
     struct strobe_entry *entry;
     struct strobe_entry_spec spec = {.key = key, .value = key->data, .len = key->len};
 
@@ -134,8 +130,7 @@ static struct strobe_entry *named_after(struct writer *writer, const struct stro
     return entry;
 }
 
-static void hop_in_two(struct writer *writer, uint32_t family, uint32_t step)
-{
+static void hop_in_two(struct writer *writer, uint32_t family, uint32_t step) {
     struct world *w = writer->w;
     struct strobe_access access;
     struct strobe_entry *entry;
@@ -156,8 +151,7 @@ static void hop_in_two(struct writer *writer, uint32_t family, uint32_t step)
     atomic_store(&w->answered[family], 2 * step);
 }
 
-static void hop_at_once(struct writer *writer, uint32_t family, uint32_t step)
-{
+static void hop_at_once(struct writer *writer, uint32_t family, uint32_t step) {
     struct world *w = writer->w;
     struct strobe_access access;
     struct strobe_entry *entry, *old;
@@ -176,13 +170,11 @@ static void hop_at_once(struct writer *writer, uint32_t family, uint32_t step)
     atomic_store(&w->answered[family], 2 * step);
 }
 
-static bool hops_at_once(uint32_t family)
-{
+static bool hops_at_once(uint32_t family) {
     return family % 3 == 0;
 }
 
-static void *hop(void *context)
-{
+static void *hop(void *context) {
     struct writer *writer = context;
     struct world *w = writer->w;
 
@@ -193,16 +185,14 @@ static void *hop(void *context)
             hop_at_once(writer, family, step);
         else
             hop_in_two(writer, family, step);
-        if (w->plan.stalls || i % 8 == 0)
-            atomic_fetch_add(&w->now, w->plan.stalls ? 4 : 1);
+        if (w->plan.stalls || i % 8 == 0) atomic_fetch_add(&w->now, w->plan.stalls ? 4 : 1);
     }
     return NULL;
 }
 
 /* ---- Tokens -------------------------------------------------------------------------------------- */
 
-static uint64_t amount_of(const struct strobe_entry *entry)
-{
+static uint64_t amount_of(const struct strobe_entry *entry) {
     size_t len;
     const char *value = strobe_entry_value(entry, &len);
     uint64_t amount;
@@ -212,8 +202,7 @@ static uint64_t amount_of(const struct strobe_entry *entry)
     return amount;
 }
 
-static struct strobe_entry *token_entry(struct world *w, const struct strobe_key *key)
-{
+static struct strobe_entry *token_entry(struct world *w, const struct strobe_key *key) {
     struct strobe_entry *entry;
     struct strobe_entry_spec spec = {.key = key, .len = sizeof(uint64_t)};
 
@@ -222,8 +211,7 @@ static struct strobe_entry *token_entry(struct world *w, const struct strobe_key
 }
 
 /* Moves some tokens between three keys, which are all there or all gone. */
-static void move_tokens(struct world *w, uint64_t *random)
-{
+static void move_tokens(struct world *w, uint64_t *random) {
     struct strobe_access access;
     struct strobe_key keys[3];
     struct strobe_entry *entries[3];
@@ -248,19 +236,16 @@ static void move_tokens(struct world *w, uint64_t *random)
         amounts[0] -= moved;
         amounts[1] += moved / 2;
         amounts[2] += moved - moved / 2;
-        for (uint32_t i = 0; i < 3; i++)
-            memcpy(strobe_entry_fill(entries[i]), &amounts[i], sizeof amounts[i]);
+        for (uint32_t i = 0; i < 3; i++) memcpy(strobe_entry_fill(entries[i]), &amounts[i], sizeof amounts[i]);
         MUST(strobe_put_many(&access, keys, entries, 3) == STROBE_OK);
     }
     strobe_leave(&access);
-    for (uint32_t i = 0; i < 3; i++)
-        strobe_entry_free(w->map, entries[i]);
+    for (uint32_t i = 0; i < 3; i++) strobe_entry_free(w->map, entries[i]);
     atomic_fetch_add(&w->moves, 1);
 }
 
 /* One access to all tokens: to count them, or to put them all there at once. */
-static void all_tokens(struct world *w, bool put)
-{
+static void all_tokens(struct world *w, bool put) {
     struct strobe_access access;
     struct strobe_key keys[TOKENS];
     struct strobe_entry *entries[TOKENS] = {NULL};
@@ -283,21 +268,17 @@ static void all_tokens(struct world *w, bool put)
         sum += entry ? amount_of(entry) : 0;
     }
     MUST((found == TOKENS && sum == TOKENS * TOKENS_EACH) || (found == 0 && (put || w->plan.flushes)));
-    if (put)
-        MUST(strobe_put_many(&access, keys, entries, TOKENS) == STROBE_OK);
+    if (put) MUST(strobe_put_many(&access, keys, entries, TOKENS) == STROBE_OK);
     strobe_leave(&access);
-    for (uint32_t i = 0; i < TOKENS; i++)
-        strobe_entry_free(w->map, entries[i]);
+    for (uint32_t i = 0; i < TOKENS; i++) strobe_entry_free(w->map, entries[i]);
 }
 
-static void *move(void *context)
-{
+static void *move(void *context) {
     struct world *w = context;
     uint64_t random = 77;
 
     while (!atomic_load(&w->stop)) {
-        for (unsigned i = 0; i < 20; i++)
-            move_tokens(w, &random);
+        for (unsigned i = 0; i < 20; i++) move_tokens(w, &random);
         all_tokens(w, false);
     }
     return NULL;
@@ -310,8 +291,7 @@ struct counter {
     uint32_t which;
 };
 
-static void *count_up(void *context)
-{
+static void *count_up(void *context) {
     const struct counter *counter = context;
     struct world *w = counter->w;
     char text[32];
@@ -322,8 +302,7 @@ static void *count_up(void *context)
     return NULL;
 }
 
-static uint32_t count_of(struct world *w, uint32_t which)
-{
+static uint32_t count_of(struct world *w, uint32_t which) {
     char text[32];
     struct strobe_key key = key_of(w, text, 'c', which, 0);
     uint32_t count = 0;
@@ -332,8 +311,7 @@ static uint32_t count_of(struct world *w, uint32_t which)
     return strobe_get(w->map, key.data, key.len, &count, &len) == STROBE_OK ? count : 0;
 }
 
-static void *witness(void *context)
-{
+static void *witness(void *context) {
     struct world *w = context;
 
     for (uint32_t i = 0; !atomic_load(&w->stop); i++) {
@@ -346,8 +324,7 @@ static void *witness(void *context)
 
 /* ---- Noise, leases, flushes, closing --------------------------------------------------------------- */
 
-static void *make_noise(void *context)
-{
+static void *make_noise(void *context) {
     struct world *w = context;
     char text[32];
 
@@ -366,8 +343,7 @@ static void *make_noise(void *context)
 }
 
 /* Two keys: one lives for some milliseconds and holds a number, the other gets that number when the first is dead. */
-static void inherit(struct world *w, uint32_t i, uint32_t *numbers)
-{
+static void inherit(struct world *w, uint32_t i, uint32_t *numbers) {
     struct strobe_access access;
     char texts[2][32];
     struct strobe_key keys[2] = {key_of(w, texts[0], 'a', i, 0), key_of(w, texts[1], 'b', i, 0)};
@@ -380,19 +356,16 @@ static void inherit(struct world *w, uint32_t i, uint32_t *numbers)
     (void)strobe_map_tick(w->map);
     strobe_enter_many(w->map, keys, 2, &access);
     dead = strobe_find(&access, &keys[0]) == NULL;
-    if (dead)
-        MUST(strobe_put(&access, &keys[1], &heir) == STROBE_OK);
+    if (dead) MUST(strobe_put(&access, &keys[1], &heir) == STROBE_OK);
     strobe_leave(&access);
     strobe_entry_free(w->map, heir);
-    if (!dead)
-        return;
+    if (!dead) return;
     numbers[i]++;
     expiry = atomic_load(&w->now) + 1 + i % 4;
     MUST(strobe_set(w->map, keys[0].data, keys[0].len, &numbers[i], sizeof numbers[i], expiry) == STROBE_OK);
 }
 
-static void *keep_leases(void *context)
-{
+static void *keep_leases(void *context) {
     struct world *w = context;
     uint64_t random = 99, place = 0;
     uint32_t numbers[HEIRS] = {0};
@@ -410,16 +383,14 @@ static void *keep_leases(void *context)
             atomic_fetch_add(&w->lease_turn[i], 1);
             inherit(w, i % HEIRS, numbers);
         }
-        if (w->plan.stalls)
-            atomic_fetch_add(&w->now, 1);
+        if (w->plan.stalls) atomic_fetch_add(&w->now, 1);
         (void)strobe_sweep(w->map, &place, 2);
         strobe_map_maintain(w->map);
     }
     return NULL;
 }
 
-static void *flush_now_and_then(void *context)
-{
+static void *flush_now_and_then(void *context) {
     struct world *w = context;
     uint64_t last = 0;
 
@@ -458,8 +429,7 @@ struct scan {
     uint64_t tokens;
 };
 
-static uint32_t number_at(const char **at)
-{
+static uint32_t number_at(const char **at) {
     char *end;
     uint32_t number = (uint32_t)strtoul(*at, &end, 10);
 
@@ -468,8 +438,7 @@ static uint32_t number_at(const char **at)
     return number;
 }
 
-static void see_family(struct scan *scan, const struct strobe_entry *entry, const char *text, size_t len)
-{
+static void see_family(struct scan *scan, const struct strobe_entry *entry, const char *text, size_t len) {
     const char *at = text + 1;
     uint32_t family = number_at(&at), step = number_at(&at);
     size_t value_len;
@@ -483,12 +452,10 @@ static void see_family(struct scan *scan, const struct strobe_entry *entry, cons
     }
     MUST(scan->count[family] == 2);
     MUST(step == scan->low[family] + 1 || step + 1 == scan->low[family]);
-    if (step < scan->low[family])
-        scan->low[family] = step;
+    if (step < scan->low[family]) scan->low[family] = step;
 }
 
-static void see(struct scan *scan, const struct strobe_entry *entry)
-{
+static void see(struct scan *scan, const struct strobe_entry *entry) {
     char text[32] = {0};
     size_t len;
     const char *key = strobe_entry_key(entry, &len), *at = text + 1, *value;
@@ -518,9 +485,7 @@ static void see(struct scan *scan, const struct strobe_entry *entry)
         MUST(number < HEIRS && len == sizeof scan->living[0]);
         memcpy(text[0] == 'a' ? &scan->living[number] : &scan->inherited[number], value, len);
         break;
-    case 'n':
-        MUST(scan->noise_seen[number]++ == 0);
-        break;
+    case 'n': MUST(scan->noise_seen[number]++ == 0); break;
     default:
         MUST(text[0] == 'e' && scan->lease_seen[number]++ == 0);
         if (scan->lease_before[number] == scan->lease_after[number] && scan->lease_before[number] % 2 == 0)
@@ -528,45 +493,38 @@ static void see(struct scan *scan, const struct strobe_entry *entry)
     }
 }
 
-static uint64_t mix(uint64_t sum, const struct strobe_entry *entry)
-{
+static uint64_t mix(uint64_t sum, const struct strobe_entry *entry) {
     size_t len;
     const char *key = strobe_entry_key(entry, &len);
 
     sum = (sum ^ strobe_entry_version(entry)) * UINT64_C(0x100000001b3);
-    for (size_t i = 0; i < len; i++)
-        sum = (sum ^ (unsigned char)key[i]) * UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < len; i++) sum = (sum ^ (unsigned char)key[i]) * UINT64_C(0x100000001b3);
     return sum;
 }
 
-static enum strobe_visit visit(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit visit(void *context, const struct strobe_entry *entry) {
     struct scan *scan = context;
 
-    if (scan->page_count == scan->page_want)
-        return STROBE_VISIT_REFUSE;
+    if (scan->page_count == scan->page_want) return STROBE_VISIT_REFUSE;
     scan->page_count++;
     scan->page_sum = mix(scan->page_sum, entry);
     see(scan, entry);
     return STROBE_VISIT_NEXT;
 }
 
-static enum strobe_visit visit_again(void *context, const struct strobe_entry *entry)
-{
+static enum strobe_visit visit_again(void *context, const struct strobe_entry *entry) {
     struct scan *scan = context;
 
     scan->again_sum = mix(scan->again_sum, entry);
     return STROBE_VISIT_NEXT;
 }
 
-static void scan_open(struct world *w, struct scan *scan)
-{
+static void scan_open(struct world *w, struct scan *scan) {
     enum strobe_status status;
 
     memset(scan, 0, sizeof *scan);
     scan->w = w;
-    for (uint32_t i = 0; i < FAMILIES; i++)
-        scan->before[i] = atomic_load(&w->answered[i]);
+    for (uint32_t i = 0; i < FAMILIES; i++) scan->before[i] = atomic_load(&w->answered[i]);
     for (uint32_t i = 0; i < LEASES; i++) {
         scan->lease_before[i] = atomic_load(&w->lease_turn[i]);
         scan->lease_due[i] = atomic_load(&w->lease_expiry[i]);
@@ -577,15 +535,12 @@ static void scan_open(struct world *w, struct scan *scan)
         scan->snapshot = NULL;
         return;
     }
-    for (uint32_t i = 0; i < FAMILIES; i++)
-        scan->after[i] = atomic_load(&w->answered[i]);
-    for (uint32_t i = 0; i < LEASES; i++)
-        scan->lease_after[i] = atomic_load(&w->lease_turn[i]);
+    for (uint32_t i = 0; i < FAMILIES; i++) scan->after[i] = atomic_load(&w->answered[i]);
+    for (uint32_t i = 0; i < LEASES; i++) scan->lease_after[i] = atomic_load(&w->lease_turn[i]);
 }
 
 /* What is true of each family by itself. */
-static void check_families(const struct scan *scan)
-{
+static void check_families(const struct scan *scan) {
     for (uint32_t f = 0; f < FAMILIES; f++) {
         uint32_t high = scan->low[f] + scan->count[f] - 1, state = 2 * scan->low[f] + (scan->count[f] == 2);
 
@@ -594,16 +549,14 @@ static void check_families(const struct scan *scan)
             continue;
         }
         MUST(high >= (scan->before[f] + 1) / 2 && high <= (scan->after[f] + 1) / 2 + 1);
-        if (scan->w->plan.flushes)
-            continue;
+        if (scan->w->plan.flushes) continue;
         MUST(state >= scan->before[f] && state <= scan->after[f] + 1 + hops_at_once(f));
         MUST(state % 2 == 0 || !hops_at_once(f));
     }
 }
 
 /* A writer does one thing after the other: whole hops of its families in turn, and perhaps half of one more. */
-static void check_order(const struct scan *scan, uint32_t writer)
-{
+static void check_order(const struct scan *scan, uint32_t writer) {
     uint64_t hops = 0, halves = 0, half_of = 0;
 
     for (uint32_t j = 0; j < OWN; j++) {
@@ -616,13 +569,11 @@ static void check_order(const struct scan *scan, uint32_t writer)
         }
     }
     MUST(halves == 0 || (halves == 1 && half_of == hops % OWN));
-    for (uint32_t j = 0; j < OWN; j++)
-        MUST(scan->low[j * WRITERS + writer] == hops / OWN + (j < hops % OWN));
+    for (uint32_t j = 0; j < OWN; j++) MUST(scan->low[j * WRITERS + writer] == hops / OWN + (j < hops % OWN));
 }
 
 /* A counter that a flush took shows nothing. */
-static void check_sightings(const struct scan *scan)
-{
+static void check_sightings(const struct scan *scan) {
     for (uint32_t which = 0; which < 2 && scan->counter[0] && scan->counter[1]; which++) {
         for (uint32_t i = 0; i < SIGHTINGS; i++) {
             uint64_t sighting = atomic_load(&scan->w->sighting[which][i]);
@@ -634,18 +585,14 @@ static void check_sightings(const struct scan *scan)
     }
 }
 
-static void check_whole(const struct scan *scan)
-{
+static void check_whole(const struct scan *scan) {
     uint32_t tokens = 0;
 
     check_families(scan);
     check_sightings(scan);
-    for (uint32_t writer = 0; writer < WRITERS && !scan->w->plan.flushes; writer++)
-        check_order(scan, writer);
-    for (uint32_t i = 0; i < TOKENS; i++)
-        tokens += scan->token_seen[i];
-    for (uint32_t i = 0; i < HEIRS; i++)
-        MUST(scan->living[i] == 0 || scan->inherited[i] < scan->living[i]);
+    for (uint32_t writer = 0; writer < WRITERS && !scan->w->plan.flushes; writer++) check_order(scan, writer);
+    for (uint32_t i = 0; i < TOKENS; i++) tokens += scan->token_seen[i];
+    for (uint32_t i = 0; i < HEIRS; i++) MUST(scan->living[i] == 0 || scan->inherited[i] < scan->living[i]);
     MUST((tokens == TOKENS && scan->tokens == TOKENS * TOKENS_EACH) || (tokens == 0 && scan->w->plan.flushes));
     for (uint32_t i = 0; i < LEASES && !scan->w->plan.flushes; i++) {
         if (scan->lease_before[i] == scan->lease_after[i] && scan->lease_before[i] % 2 == 0)
@@ -653,44 +600,38 @@ static void check_whole(const struct scan *scan)
     }
 }
 
-static void scan_close(struct scan *scan)
-{
+static void scan_close(struct scan *scan) {
     strobe_snapshot_close(scan->snapshot);
     scan->snapshot = NULL;
 }
 
 /* False: it was closed. */
-static bool read_page(struct scan *scan, size_t budget)
-{
+static bool read_page(struct scan *scan, size_t budget) {
     enum strobe_status status;
 
     scan->last = scan->next;
     scan->page_sum = scan->page_count = 0;
     status = strobe_snapshot_read(scan->snapshot, &scan->next, NULL, budget, visit, scan);
     MUST(status == STROBE_OK || (status == STROBE_CLOSED && scan->w->plan.snapshot_memory));
-    if (status != STROBE_OK)
-        return false;
+    if (status != STROBE_OK) return false;
     strobe_snapshot_forget(scan->snapshot, &scan->last);
     return true;
 }
 
-static bool read_again(struct scan *scan)
-{
+static bool read_again(struct scan *scan) {
     struct strobe_position position = scan->last;
     enum strobe_status status;
 
     scan->again_sum = 0;
     status = strobe_snapshot_read(scan->snapshot, &position, &scan->next, 0, visit_again, scan);
     MUST(status == STROBE_OK || (status == STROBE_CLOSED && scan->w->plan.snapshot_memory));
-    if (status != STROBE_OK)
-        return false;
+    if (status != STROBE_OK) return false;
     MUST(scan->again_sum == scan->page_sum && memcmp(&position, &scan->next, sizeof position) == 0);
     atomic_fetch_add(&scan->w->pages_again, 1);
     return true;
 }
 
-static void scan_step(struct world *w, struct scan *scan, uint64_t *random)
-{
+static void scan_step(struct world *w, struct scan *scan, uint64_t *random) {
     if (!scan->snapshot) {
         scan_open(w, scan);
         return;
@@ -705,11 +646,9 @@ static void scan_step(struct world *w, struct scan *scan, uint64_t *random)
         scan_close(scan);
         return;
     }
-    if (!scan->next.end)
-        return;
+    if (!scan->next.end) return;
     check_whole(scan);
-    if (below(random, 2))
-        strobe_snapshot_forget(scan->snapshot, &scan->next); /* all of it */
+    if (below(random, 2)) strobe_snapshot_forget(scan->snapshot, &scan->next); /* all of it */
     scan_close(scan);
     atomic_fetch_add(&w->scans_done, 1);
 }
@@ -720,8 +659,7 @@ struct scanner {
     struct scan scans[SCANS_EACH];
 };
 
-static void *scan_all(void *context)
-{
+static void *scan_all(void *context) {
     struct scanner *scanner = context;
     struct world *w = scanner->w;
     /* A stalling scanner comes back to its first scans rarely, so that they are idle by the map's clock. */
@@ -733,16 +671,14 @@ static void *scan_all(void *context)
         scan_step(w, &scanner->scans[SCANS_EACH - 1 - which], &scanner->random);
     }
     for (uint32_t i = 0; i < SCANS_EACH; i++) {
-        if (scanner->scans[i].snapshot)
-            scan_close(&scanner->scans[i]);
+        if (scanner->scans[i].snapshot) scan_close(&scanner->scans[i]);
     }
     return NULL;
 }
 
 /* ---- The run ------------------------------------------------------------------------------------- */
 
-static struct world *world_new(const struct plan *plan)
-{
+static struct world *world_new(const struct plan *plan) {
     struct world *w = calloc(1, sizeof *w);
     char text[32];
     struct writer *writer = calloc(1, sizeof *writer);
@@ -774,8 +710,7 @@ static struct world *world_new(const struct plan *plan)
     return w;
 }
 
-static void world_close(struct world *w)
-{
+static void world_close(struct world *w) {
     struct strobe_stats stats;
 
     strobe_map_maintain(w->map);
@@ -797,8 +732,7 @@ static void world_close(struct world *w)
 
 #define HELPERS 4u
 
-static void run(const struct plan *plan)
-{
+static void run(const struct plan *plan) {
     static void *(*const helpers[HELPERS])(void *) = {move, make_noise, keep_leases, flush_now_and_then};
     struct world *w = world_new(plan);
     struct writer *writers = calloc(WRITERS, sizeof *writers);
@@ -814,80 +748,67 @@ static void run(const struct plan *plan)
         scanners[i].random = 1000 + i;
         MUST(pthread_create(&scanning[i], NULL, scan_all, &scanners[i]) == 0);
     }
-    for (uint32_t i = 0; i < 2; i++)
-        MUST(pthread_create(&counting[i], NULL, count_up, &counters[i]) == 0);
+    for (uint32_t i = 0; i < 2; i++) MUST(pthread_create(&counting[i], NULL, count_up, &counters[i]) == 0);
     MUST(pthread_create(&watching, NULL, witness, w) == 0);
-    for (uint32_t i = 0; i < helper_count; i++)
-        MUST(pthread_create(&helping[i], NULL, helpers[i], w) == 0);
+    for (uint32_t i = 0; i < helper_count; i++) MUST(pthread_create(&helping[i], NULL, helpers[i], w) == 0);
     for (uint32_t i = 0; i < WRITERS; i++) {
         writers[i].w = w;
         writers[i].id = i;
         MUST(pthread_create(&hopping[i], NULL, hop, &writers[i]) == 0);
     }
-    for (uint32_t i = 0; i < WRITERS; i++)
-        MUST(pthread_join(hopping[i], NULL) == 0);
+    for (uint32_t i = 0; i < WRITERS; i++) MUST(pthread_join(hopping[i], NULL) == 0);
     /* On a busy machine the writers may be done before the scanners have done anything. */
     while (atomic_load(&w->scans_done) < SCANNERS ||
            (plan->snapshot_memory && !plan->flushes && atomic_load(&w->scans_closed) == 0))
         (void)sched_yield();
     atomic_store(&w->stop, true);
     MUST(pthread_join(watching, NULL) == 0);
-    for (uint32_t i = 0; i < 2; i++)
-        MUST(pthread_join(counting[i], NULL) == 0);
-    for (uint32_t i = 0; i < helper_count; i++)
-        MUST(pthread_join(helping[i], NULL) == 0);
-    for (uint32_t i = 0; i < SCANNERS; i++)
-        MUST(pthread_join(scanning[i], NULL) == 0);
+    for (uint32_t i = 0; i < 2; i++) MUST(pthread_join(counting[i], NULL) == 0);
+    for (uint32_t i = 0; i < helper_count; i++) MUST(pthread_join(helping[i], NULL) == 0);
+    for (uint32_t i = 0; i < SCANNERS; i++) MUST(pthread_join(scanning[i], NULL) == 0);
     free(writers);
     free(scanners);
     world_close(w);
 }
 
-static void test_every_scan_is_one_instant(void **state)
-{
+static void test_every_scan_is_one_instant(void **state) {
     const uint64_t *hops = *state;
 
     run(&(struct plan){.hops = *hops, .shards = 1});
 }
 
-static void test_every_scan_of_many_shards_is_one_instant(void **state)
-{
+static void test_every_scan_of_many_shards_is_one_instant(void **state) {
     const uint64_t *hops = *state;
 
     run(&(struct plan){.hops = *hops, .shards = 16});
 }
 
-static void test_every_scan_beside_flushes_is_one_instant(void **state)
-{
+static void test_every_scan_beside_flushes_is_one_instant(void **state) {
     const uint64_t *hops = *state;
 
     run(&(struct plan){.hops = *hops, .shards = 64, .flushes = true});
 }
 
-static void test_every_scan_shows_what_is_alive_at_its_instant(void **state)
-{
+static void test_every_scan_shows_what_is_alive_at_its_instant(void **state) {
     const uint64_t *hops = *state;
 
     run(&(struct plan){.hops = *hops, .shards = 2, .leases = true});
 }
 
-static void test_a_scan_that_is_closed_for_its_memory_was_exact(void **state)
-{
+static void test_a_scan_that_is_closed_for_its_memory_was_exact(void **state) {
     const uint64_t *hops = *state;
 
     run(&(struct plan){.hops = *hops, .shards = 2, .snapshot_memory = 500000, .stalls = true});
 }
 
-static void test_all_of_it_at_once_keeps_every_scan_one_instant(void **state)
-{
+static void test_all_of_it_at_once_keeps_every_scan_one_instant(void **state) {
     const uint64_t *hops = *state;
 
     run(&(struct plan){
         .hops = *hops, .shards = 2, .snapshot_memory = 1500000, .flushes = true, .leases = true, .stalls = true});
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     uint64_t hops = argc > 1 ? strtoull(argv[1], NULL, 10) : HOPS_DEFAULT;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_every_scan_is_one_instant, &hops),

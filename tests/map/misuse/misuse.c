@@ -13,18 +13,15 @@
 
 /* ---- At compile time ------------------------------------------------------------------------------ */
 
-static SNAPSHOTS_ENTERS LOCK_UNCHECKED void list_enter(struct snapshots *snapshots)
-{
+static SNAPSHOTS_ENTERS LOCK_UNCHECKED void list_enter(struct snapshots *snapshots) {
     lock_enter(&snapshots->lock);
 }
 
-static SNAPSHOTS_LEAVES LOCK_UNCHECKED void list_leave(struct snapshots *snapshots)
-{
+static SNAPSHOTS_LEAVES LOCK_UNCHECKED void list_leave(struct snapshots *snapshots) {
     lock_leave(&snapshots->lock);
 }
 
-static const char *look(struct strobe_map *map, const struct strobe_key *key)
-{
+static const char *look(struct strobe_map *map, const struct strobe_key *key) {
     struct strobe_access access;
     const struct strobe_entry *entry;
 
@@ -35,8 +32,7 @@ static const char *look(struct strobe_map *map, const struct strobe_key *key)
 #endif
     entry = strobe_find(&access, key);
 #ifdef MISUSE_LEAKED_LOCK_ON_ONE_WAY
-    if (!entry)
-        return "missing";
+    if (!entry) return "missing";
 #endif
 #ifdef MISUSE_ENTER_INSIDE
     {
@@ -68,8 +64,7 @@ static const char *look(struct strobe_map *map, const struct strobe_key *key)
     return entry ? "there" : "missing";
 }
 
-static uint64_t look_inside(struct strobe_map *map, struct shard *shard)
-{
+static uint64_t look_inside(struct strobe_map *map, struct shard *shard) {
     uint64_t version;
 
 #ifdef MISUSE_ORDER_SNAPSHOTS_THEN_SHARD
@@ -104,26 +99,22 @@ static uint64_t look_inside(struct strobe_map *map, struct shard *shard)
 
 /* ---- At run time ---------------------------------------------------------------------------------- */
 
-static struct strobe_map *new_map(void)
-{
+static struct strobe_map *new_map(void) {
     struct strobe_map *map;
 
-    if (strobe_map_new(&(struct strobe_map_options){.shards = 2}, &map) != STROBE_OK)
-        exit(2);
+    if (strobe_map_new(&(struct strobe_map_options){.shards = 2}, &map) != STROBE_OK) exit(2);
     return map;
 }
 
 /* A key of each shard. */
-static struct strobe_key key_of_shard(const struct strobe_map *map, uint32_t shard, char text[8])
-{
+static struct strobe_key key_of_shard(const struct strobe_map *map, uint32_t shard, char text[8]) {
     struct strobe_key key;
 
     for (unsigned i = 0;; i++) {
         int len = snprintf(text, 8, "k%u", i);
 
         key = strobe_key(map, text, (size_t)len);
-        if (map_shard_index(map, key.hash) == shard)
-            return key;
+        if (map_shard_index(map, key.hash) == shard) return key;
     }
 }
 
@@ -134,8 +125,7 @@ struct crime {
 };
 
 /* What the compiler would have refused: so it is not shown it. */
-LOCK_UNCHECKED static void *commit(void *context)
-{
+LOCK_UNCHECKED static void *commit(void *context) {
     struct crime *crime = context;
     struct strobe_map *map = crime->map;
     char texts[2][8];
@@ -171,29 +161,23 @@ LOCK_UNCHECKED static void *commit(void *context)
 }
 
 /* The main thread holds the first shard when the crime is about another thread's lock. */
-LOCK_UNCHECKED static void run(struct crime *crime)
-{
+LOCK_UNCHECKED static void run(struct crime *crime) {
     char text[8];
     struct strobe_key first = key_of_shard(crime->map, 0, text);
     bool held = strcmp(crime->what, "other-thread") == 0 || strcmp(crime->what, "leave-not-held") == 0;
     pthread_t thread;
 
-    if (held)
-        strobe_enter(crime->map, &first, &crime->access);
-    if (pthread_create(&thread, NULL, commit, crime) != 0 || pthread_join(thread, NULL) != 0)
-        exit(2);
-    if (held)
-        strobe_leave(&crime->access);
+    if (held) strobe_enter(crime->map, &first, &crime->access);
+    if (pthread_create(&thread, NULL, commit, crime) != 0 || pthread_join(thread, NULL) != 0) exit(2);
+    if (held) strobe_leave(&crime->access);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct crime crime = {.map = new_map(), .what = argc > 1 ? argv[1] : "none"};
     char text[8];
     struct strobe_key key = key_of_shard(crime.map, 1, text);
 
-    if (strcmp(look(crime.map, &key), "missing") != 0 || look_inside(crime.map, &crime.map->shards[1]) == 0)
-        return 2;
+    if (strcmp(look(crime.map, &key), "missing") != 0 || look_inside(crime.map, &crime.map->shards[1]) == 0) return 2;
     run(&crime);
     strobe_map_free(crime.map);
     return 0;
