@@ -103,10 +103,9 @@ struct conn {
     bool direct;         /* the read under way goes to IN */
     bool throttled;      /* it was refused because others are to have their turn */
     bool is_reading, is_unix, refused, door_open;
-    bool linger;  /* FLUSHING ends in LINGERING */
-    bool ended;   /* the peer's end was seen */
-    bool waiting; /* the job waits for conn_wake */
-    bool same;    /* see conn_same_request */
+    bool linger; /* FLUSHING ends in LINGERING */
+    bool ended;  /* the peer's end was seen */
+    bool same;   /* see conn_same_request */
     bool stopping;
     max_align_t state_bytes[]; /* the door's */
 };
@@ -215,7 +214,6 @@ static void drop_job(struct conn *conn) {
 
     conn->job.step = NULL;
     conn->job.drop = NULL;
-    conn->waiting = false;
     if (drop != NULL) drop(conn, conn->job.context);
 }
 
@@ -449,7 +447,7 @@ static void settle(struct conn *conn) {
     } else if (conn->state == STATE_READING) {
         start_reading(conn);
     }
-    if ((conn->state == STATE_PAUSED || conn->state == STATE_WORKING) && pending <= LOW_WATER && !conn->waiting) {
+    if ((conn->state == STATE_PAUSED || conn->state == STATE_WORKING) && pending <= LOW_WATER) {
         worker_ready(conn->worker, conn);
     }
     if (conn->state == STATE_FLUSHING && pending == 0) finish(conn);
@@ -618,17 +616,11 @@ void conn_work(struct conn *conn, const struct conn_job *job) {
     conn->job = *job;
 }
 
-void conn_wake(struct conn *conn) {
-    conn->waiting = false;
-    if (conn->state == STATE_WORKING) settle(conn);
-}
-
 static void work(struct conn *conn) {
     enum conn_step step = conn->job.step(conn, conn->job.context);
 
     if (conn->state == STATE_CLOSED) return;
-    if (step == CONN_STEP_WAIT) conn->waiting = true;
-    if (step == CONN_STEP_AGAIN || step == CONN_STEP_WAIT) return;
+    if (step == CONN_STEP_AGAIN) return;
     drop_job(conn);
     switch (step) {
     case CONN_STEP_DONE: enter(conn, STATE_PAUSED); break;

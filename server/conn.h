@@ -134,7 +134,6 @@ uint64_t conn_id(const struct conn *conn);     /* unique for the life of the pro
 /* What one slice of work answers. */
 enum conn_step {
     CONN_STEP_AGAIN, /* call again when others have had their turn and the replies are below the low-water mark */
-    CONN_STEP_WAIT,  /* call again after conn_wake() */
     CONN_STEP_DONE,  /* the job is over; go on with the input */
     CONN_STEP_CLOSE, /* the job is over; send what there is, then close for conn_why() */
     CONN_STEP_ABORT  /* the job is over; close at once for conn_why(), what waits is dropped: a cut stream */
@@ -151,9 +150,6 @@ struct conn_job {
 
 /* Starts JOB (copied; its context is taken). To be called from `input`, which then answers PAUSE. One at a time. */
 void conn_work(struct conn *conn, const struct conn_job *job);
-
-/* Ends a WAIT. Its worker's thread only; the connection must be alive (a job's drop tells when it is not). */
-void conn_wake(struct conn *conn);
 
 /* ---- for worker, listener and clients ------------------------------------------------------- */
 
