@@ -13,6 +13,7 @@
  * On failure what was queued stays, and an error is written. Not here: executing them (exec.c). */
 #include "server/transaction.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "protocol/limits.h"
@@ -199,6 +200,7 @@ static struct queued *queued_new(const struct command_call *call, size_t *memory
         struct strobe_slice word = command_arg(call, i);
         char *bytes = room;
         if (word.len >= STROBE_BLOB_MIN) {
+            assert(queued->blobs != NULL); /* this word made LARGE more than 0 */
             queued->blobs[i] = strobe_blob_new(call->map, word.len);
             if (queued->blobs[i] == NULL) goto failed;
             bytes = strobe_blob_bytes(queued->blobs[i], NULL);
