@@ -122,25 +122,25 @@ static const char *write_words(struct strobe_reply *reply, const char *text) {
     return text[len] == ';' ? text + len + 1 : text + len;
 }
 
+/* The head of a part of a key place: its name, its type, and the map of COUNT members that follow. */
+static void write_spec(struct strobe_reply *reply, struct strobe_slice name, struct strobe_slice type, size_t count) {
+    strobe_reply_bulk(reply, name);
+    strobe_reply_map(reply, 2);
+    strobe_reply_bulk(reply, STROBE_SLICE("type"));
+    strobe_reply_bulk(reply, type);
+    strobe_reply_bulk(reply, STROBE_SLICE("spec"));
+    strobe_reply_map(reply, count);
+}
+
 /* One place where keys stand: from word FIRST on, LAST words further (-1: to the end), every STEP. */
 static const char *write_key_place(struct strobe_reply *reply, const char *key_flags, int first, int last, int step) {
     strobe_reply_map(reply, 3);
     strobe_reply_bulk(reply, STROBE_SLICE("flags"));
     const char *rest = write_words(reply, key_flags);
-    strobe_reply_bulk(reply, STROBE_SLICE("begin_search"));
-    strobe_reply_map(reply, 2);
-    strobe_reply_bulk(reply, STROBE_SLICE("type"));
-    strobe_reply_bulk(reply, STROBE_SLICE("index"));
-    strobe_reply_bulk(reply, STROBE_SLICE("spec"));
-    strobe_reply_map(reply, 1);
+    write_spec(reply, STROBE_SLICE("begin_search"), STROBE_SLICE("index"), 1);
     strobe_reply_bulk(reply, STROBE_SLICE("index"));
     strobe_reply_integer(reply, first);
-    strobe_reply_bulk(reply, STROBE_SLICE("find_keys"));
-    strobe_reply_map(reply, 2);
-    strobe_reply_bulk(reply, STROBE_SLICE("type"));
-    strobe_reply_bulk(reply, STROBE_SLICE("range"));
-    strobe_reply_bulk(reply, STROBE_SLICE("spec"));
-    strobe_reply_map(reply, 3);
+    write_spec(reply, STROBE_SLICE("find_keys"), STROBE_SLICE("range"), 3);
     strobe_reply_bulk(reply, STROBE_SLICE("lastkey"));
     strobe_reply_integer(reply, last);
     strobe_reply_bulk(reply, STROBE_SLICE("keystep"));

@@ -17,7 +17,8 @@ enum { FEW = 64 /* keys that need no allocation */ };
 
 /* ---- reading -------------------------------------------------------------------------------------------- */
 
-enum command_outcome cmd_get(struct command_call *call) {
+/* Answers key 1's value, and its version beside it when asked. */
+static enum command_outcome answer_value(struct command_call *call, bool with_version) {
     struct strobe_key key;
     bool found = false;
     if (!command_key(call, 1, &key)) {
@@ -26,30 +27,18 @@ enum command_outcome cmd_get(struct command_call *call) {
         struct strobe_access own, *access = command_enter(call, &key, &own);
         const struct strobe_entry *entry = strobe_find(access, &key);
         found = entry != NULL;
+        if (found && with_version) strobe_reply_array(call->reply, 2);
         command_value(call->reply, entry);
+        if (found && with_version) strobe_reply_integer(call->reply, (int64_t)strobe_entry_version(entry));
         command_leave(call, access);
     }
     command_looked(call, found, !found);
     return COMMAND_DONE;
 }
 
-enum command_outcome cmd_getver(struct command_call *call) {
-    struct strobe_key key;
-    bool found = false;
-    if (!command_key(call, 1, &key)) {
-        strobe_reply_null(call->reply);
-    } else if (strobe_reply_prepare(call->reply)) {
-        struct strobe_access own, *access = command_enter(call, &key, &own);
-        const struct strobe_entry *entry = strobe_find(access, &key);
-        found = entry != NULL;
-        if (found) strobe_reply_array(call->reply, 2);
-        command_value(call->reply, entry);
-        if (found) strobe_reply_integer(call->reply, (int64_t)strobe_entry_version(entry));
-        command_leave(call, access);
-    }
-    command_looked(call, found, !found);
-    return COMMAND_DONE;
-}
+enum command_outcome cmd_get(struct command_call *call) { return answer_value(call, false); }
+
+enum command_outcome cmd_getver(struct command_call *call) { return answer_value(call, true); }
 
 enum command_outcome cmd_strlen(struct command_call *call) {
     struct strobe_key key;

@@ -20,6 +20,7 @@
 
 #include "map/map.h"
 #include "tests/map/checked_alloc.h"
+#include "tests/stress/must.h"
 
 #define CONSTANT 10000u
 #define GROWERS  2u
@@ -34,15 +35,6 @@ struct world {
     _Atomic uint64_t done;               /* of the others, sets and dels */
     _Atomic uint64_t scans;
 };
-
-/* Not cmocka's asserts: those are for one thread. */
-#define MUST(condition)                                                                     \
-    do {                                                                                    \
-        if (!(condition)) {                                                                 \
-            (void)fprintf(stderr, "%s:%d: violated: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                        \
-        }                                                                                   \
-    } while (0)
 
 static size_t key_text(char text[32], char kind, uint64_t number) {
     return (size_t)snprintf(text, 32, "%c%llu", kind, (unsigned long long)number);

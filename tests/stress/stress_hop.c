@@ -33,6 +33,7 @@
 
 #include "map/map.h"
 #include "tests/map/checked_alloc.h"
+#include "tests/stress/must.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define HOPS_DEFAULT 6000u
@@ -80,15 +81,6 @@ struct world {
     _Atomic uint64_t lease_expiry[LEASES];
     _Atomic uint64_t scans_done, scans_closed, pages_again, moves, flushes, waves;
 };
-
-/* Not cmocka's asserts: those are for one thread. */
-#define MUST(condition)                                                                     \
-    do {                                                                                    \
-        if (!(condition)) {                                                                 \
-            (void)fprintf(stderr, "%s:%d: violated: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                        \
-        }                                                                                   \
-    } while (0)
 
 static uint64_t world_now(void *context) {
     struct world *w = context;

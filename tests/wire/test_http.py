@@ -406,12 +406,13 @@ class LimitTest(HttpCase):
         self.assertEqual(client.reply().status, 408)
 
     def test_idle_connection_does_not_time_out(self):
-        client = self.open()
-        client.send(get(b"/healthz"))
-        client.reply()
-        time.sleep(0.5)
-        client.send(get(b"/healthz"))
-        self.assertEqual(client.reply().status, 200)
+        idle, half = self.open(), self.open()
+        idle.send(get(b"/healthz"))
+        idle.reply()
+        half.send(get(b"/healthz")[:-2])
+        self.assertEqual(half.reply().status, 408)
+        idle.send(get(b"/healthz"))
+        self.assertEqual(idle.reply().status, 200)
 
     def test_value_over_the_limit_is_refused_at_the_byte(self):
         self.assertEqual(self.ask(put(b"/kv/k", b"x" * 1024)).status, 201)

@@ -237,10 +237,14 @@ class StreamTest(ListCase):
         for client in clients:
             client.send(get(b"/kv/?stream&values"))
             client.head()
-        time.sleep(0.3)
-        self.assertLess(self.memory() - before, 20 * 256 * 1024)
-        for client in clients:
-            lines = b"".join(client.chunks()).split(b"\n")
+        streams = [client.chunks() for client in clients]
+        read = [[] for _ in clients]
+        for _ in range(20):
+            for stream, chunks in zip(streams, read):
+                chunks.append(next(stream))
+            self.assertLess(self.memory() - before, 20 * 256 * 1024)
+        for stream, chunks in zip(streams, read):
+            lines = b"".join(chunks + list(stream)).split(b"\n")
             self.assertEqual(json.loads(lines[-2]), {"done": True, "count": 200})
 
     def memory(self):
