@@ -43,14 +43,17 @@ static inline unsigned char *length_write(unsigned char *at, size_t n) {
     return at;
 }
 
-/* Where everything is. */
-struct layout {
-    const unsigned char *expiry, *type, *key, *value;
-    size_t key_len, value_len, type_len, size;
-};
+/* Lengths are base-128 numbers, low digits first. Returns what follows. */
+static inline const unsigned char *entry_length(const unsigned char *at, size_t *n) {
+    size_t value = *at & 127;
 
-static inline struct layout layout_of(const struct strobe_entry *e) {
-    struct layout l = {0};
+    for (unsigned shift = 7; *at++ & 128; shift += 7) value |= (size_t)(*at & 127) << shift;
+    *n = value;
+    return at;
+}
+
+struct entry_layout entry_layout_full(const struct strobe_entry *e) {
+    struct entry_layout l = {0};
     const unsigned char *at = entry_length(entry_length(e->rest, &l.key_len), &l.value_len);
     unsigned flags = entry_flags(e);
 
@@ -118,6 +121,24 @@ static struct strobe_blob *blob_for(struct strobe_map *map, const struct strobe_
     return blob;
 }
 
+struct strobe_entry *entry_new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
+                                     const void *value, size_t len) {
+    struct strobe_entry *e = memory_alloc(allocator, sizeof *e + 2 + key->len + len, MEMORY_WORD);
+
+    if (!e) return NULL;
+    assert(((uintptr_t)e & 15) == 0 && (uintptr_t)e >> 48 == 0);
+    e->version_flags = 0;
+    e->rest[0] = (unsigned char)key->len;
+    e->rest[1] = (unsigned char)len;
+    entry_copy(e->rest + 2, key->data, key->len);
+    if (value && len) entry_copy(e->rest + 2 + key->len, value, len);
+    return e;
+}
+
+static bool is_plain(const struct strobe_entry_spec *spec) {
+    return !spec->blob && !spec->expiry && !spec->type_len && entry_lengths_plain(spec->key->len, spec->len);
+}
+
 enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_entry_spec *spec,
                                     struct strobe_entry **out) {
     size_t key_len = spec->key->len;
@@ -129,6 +150,10 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
     unsigned char *at;
     size_t size;
 
+    if (is_plain(spec)) {
+        *out = entry_new_plain(map_allocator(map), spec->key, spec->value, len);
+        return *out ? STROBE_OK : STROBE_NO_MEMORY;
+    }
     if (key_len == 0 || key_len > STROBE_KEY_MAX || len > STROBE_VALUE_MAX || spec->type_len > STROBE_TYPE_MAX)
         return STROBE_TOO_BIG;
     if (large && !(blob = blob_for(map, spec))) return STROBE_NO_MEMORY;
@@ -153,13 +178,13 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
         memcpy(at, spec->type, spec->type_len);
         at += spec->type_len;
     }
-    memcpy(at, spec->key->data, key_len);
+    entry_copy(at, spec->key->data, key_len);
     at += key_len;
     if (large) {
         flags |= ENTRY_BLOB;
         memcpy(at, &blob, sizeof blob);
     } else if (spec->value && len) {
-        memcpy(at, spec->value, len);
+        entry_copy(at, spec->value, len);
     }
     e->version_flags = flags;
     *out = e;
@@ -167,7 +192,7 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
 }
 
 char *strobe_entry_fill(struct strobe_entry *entry) {
-    struct layout l = layout_of(entry);
+    struct entry_layout l = entry_layout(entry);
 
     if (entry_flags(entry) & ENTRY_BLOB) return blob_at(l.value)->bytes;
     return (char *)entry + (l.value - (const unsigned char *)entry);
@@ -178,7 +203,7 @@ void strobe_entry_free(struct strobe_map *map, struct strobe_entry *entry) {
 }
 
 void entry_destroy(const struct strobe_allocator *allocator, struct strobe_entry *entry) {
-    struct layout l = layout_of(entry);
+    struct entry_layout l = entry_layout(entry);
 
     if (entry_flags(entry) & ENTRY_BLOB) strobe_blob_release(blob_at(l.value));
     memory_release(allocator, entry, l.size, MEMORY_WORD);
@@ -189,14 +214,14 @@ void entry_set_version(struct strobe_entry *entry, uint64_t version) {
 }
 
 const char *strobe_entry_key(const struct strobe_entry *entry, size_t *len) {
-    struct layout l = layout_of(entry);
+    struct entry_layout l = entry_layout(entry);
 
     *len = l.key_len;
     return (const char *)l.key;
 }
 
 const char *strobe_entry_value(const struct strobe_entry *entry, size_t *len) {
-    struct layout l = layout_of(entry);
+    struct entry_layout l = entry_layout(entry);
 
     *len = l.value_len;
     if (entry_flags(entry) & ENTRY_BLOB) return blob_at(l.value)->bytes;
@@ -204,7 +229,7 @@ const char *strobe_entry_value(const struct strobe_entry *entry, size_t *len) {
 }
 
 const char *strobe_entry_type(const struct strobe_entry *entry, size_t *len) {
-    struct layout l = layout_of(entry);
+    struct entry_layout l = entry_layout(entry);
 
     *len = l.type_len;
     return (const char *)l.type;
@@ -215,21 +240,21 @@ uint64_t strobe_entry_version(const struct strobe_entry *entry) {
 }
 
 uint64_t strobe_entry_expiry(const struct strobe_entry *entry) {
-    struct layout l;
+    struct entry_layout l;
     uint64_t expiry = 0;
 
     if (!entry_expires(entry)) return 0;
-    l = layout_of(entry);
+    l = entry_layout(entry);
     memcpy(&expiry, l.expiry, sizeof expiry);
     return expiry;
 }
 
 size_t strobe_entry_memory(const struct strobe_entry *entry) {
-    struct layout l = layout_of(entry);
+    struct entry_layout l = entry_layout(entry);
 
     return l.size + (entry_flags(entry) & ENTRY_BLOB ? sizeof(struct strobe_blob) + l.value_len : 0);
 }
 
 struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry) {
-    return entry_flags(entry) & ENTRY_BLOB ? blob_at(layout_of(entry).value) : NULL;
+    return entry_flags(entry) & ENTRY_BLOB ? blob_at(entry_layout(entry).value) : NULL;
 }

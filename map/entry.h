@@ -20,15 +20,6 @@ static inline unsigned entry_flags(const struct strobe_entry *entry) {
     return (unsigned)(entry->version_flags & 255);
 }
 
-/* Lengths are base-128 numbers, low digits first. Returns what follows. */
-static inline const unsigned char *entry_length(const unsigned char *at, size_t *n) {
-    size_t value = *at & 127;
-
-    for (unsigned shift = 7; *at++ & 128; shift += 7) value |= (size_t)(*at & 127) << shift;
-    *n = value;
-    return at;
-}
-
 /* Whether two runs of LEN bytes are equal; short keys, which is most of them, without a call. */
 static inline bool entry_same_bytes(const void *a, const void *b, size_t len) {
     uint64_t first_a, first_b, last_a, last_b;
@@ -41,19 +32,78 @@ static inline bool entry_same_bytes(const void *a, const void *b, size_t len) {
     return ((first_a ^ first_b) | (last_a ^ last_b)) == 0;
 }
 
+/* memcpy, without a call for the lengths that most keys and values have. */
+static inline void entry_copy(void *to, const void *from, size_t len) {
+    char *t = to;
+    const char *f = from;
+
+    if (len < 8 || len > 32) {
+        memcpy(t, f, len);
+    } else if (len <= 16) {
+        uint64_t first, last;
+
+        memcpy(&first, f, 8);
+        memcpy(&last, f + len - 8, 8);
+        memcpy(t, &first, 8);
+        memcpy(t + len - 8, &last, 8);
+    } else {
+        struct {
+            uint64_t a, b;
+        } first, last;
+
+        memcpy(&first, f, 16);
+        memcpy(&last, f + len - 16, 16);
+        memcpy(t, &first, 16);
+        memcpy(t + len - 16, &last, 16);
+    }
+}
+
+/* Where everything in an entry is. */
+struct entry_layout {
+    const unsigned char *expiry, *type, *key, *value;
+    size_t key_len, value_len, type_len, size;
+};
+
+struct entry_layout entry_layout_full(const struct strobe_entry *entry);
+
+/* Most entries are plain: no flags, and both lengths below 128, in a byte each. */
+static inline bool entry_plain(const struct strobe_entry *entry) {
+    uint16_t lengths;
+
+    memcpy(&lengths, entry->rest, sizeof lengths);
+    return (lengths & 0x8080) == 0 && entry_flags(entry) == 0;
+}
+
+static inline bool entry_lengths_plain(size_t key_len, size_t value_len) {
+    return key_len - 1 < 127 && value_len < 128;
+}
+
+/* A plain entry of lengths that allow it, owned by the caller. NULL without memory. */
+struct strobe_entry *entry_new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
+                                     const void *value, size_t len);
+
+static inline struct entry_layout entry_layout(const struct strobe_entry *entry) {
+    struct entry_layout l = {0};
+
+    if (!entry_plain(entry)) return entry_layout_full(entry);
+    l.key_len = entry->rest[0];
+    l.value_len = entry->rest[1];
+    l.key = entry->rest + 2;
+    l.value = l.key + l.key_len;
+    l.size = sizeof *entry + 2 + l.key_len + l.value_len;
+    return l;
+}
+
+/* Bytes that ENTRY takes, with its blob. */
+static inline size_t entry_memory(const struct strobe_entry *entry) {
+    return entry_plain(entry) ? entry_layout(entry).size : strobe_entry_memory(entry);
+}
+
 /* Whether ENTRY has this key. The caller has compared the hash's tag already. */
 static inline bool entry_has_key(const struct strobe_entry *entry, const struct strobe_key *key) {
-    size_t key_len, value_len;
-    const unsigned char *at = entry_length(entry->rest, &key_len);
-    unsigned flags = entry_flags(entry);
+    struct entry_layout l = entry_layout(entry);
 
-    if (key_len != key->len) return false;
-    at = entry_length(at, &value_len);
-    if (flags & (ENTRY_EXPIRES | ENTRY_TYPE)) {
-        at += flags & ENTRY_EXPIRES ? 8 : 0;
-        at += flags & ENTRY_TYPE ? 1 + (size_t)*at : 0;
-    }
-    return entry_same_bytes(at, key->data, key_len);
+    return l.key_len == key->len && entry_same_bytes(l.key, key->data, l.key_len);
 }
 
 /* Before the entry is published, under its shard's lock. */

@@ -63,14 +63,6 @@ const struct strobe_allocator *map_allocator(const struct strobe_map *map) {
     return map->world.allocator;
 }
 
-LOCK_UNCHECKED void shard_enter(struct shard *shard) {
-    lock_enter(&shard->lock);
-}
-
-LOCK_UNCHECKED void shard_leave(struct shard *shard) {
-    lock_leave(&shard->lock);
-}
-
 /* Nobody else knows the map yet, or any more: no locks. */
 LOCK_UNCHECKED static void free_shards(struct strobe_map *map, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
@@ -162,24 +154,43 @@ struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size
 
 /* ---- Access ----------------------------------------------------------------------------------- */
 
-/* Asks for the bucket of KEY. Reads the directory without the lock: its memory stays (directory.h), and what it
- * says is not followed but only asked for, so that it may be out of date. */
-LOCK_UNCHECKED static inline void prefetch_bucket(const struct strobe_map *map, const struct strobe_key *key) {
-    const struct shard *shard = map_shard(map, key->hash);
-    /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
-    const struct directory *directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
-    uint64_t word = directory_word(directory, directory_index(directory, key->hash, map->world.shard_bits));
-    uintptr_t segment = (uintptr_t)directory_segment(word);
-    uint32_t home = segment_home(key->hash, segment_buckets(directory_class(word)));
+/* The way to a key's home bucket, read without the lock so that its memory can be asked for before the lock is taken.
+ * The directory's memory stays (directory.h); what it says may be out of date, and is followed only after a second look
+ * under the lock (way_holds). */
+struct way {
+    const struct directory *directory;
+    const _Atomic uint64_t *slot;
+    uint64_t word;
+    struct bucket *home;
+};
 
-    __builtin_prefetch((const void *)(segment + sizeof(struct segment) + home * sizeof(struct bucket)));
+static inline void way_follow(struct way *way, uint64_t hash) {
+    way->word = atomic_load_explicit(way->slot, memory_order_relaxed);
+    way->home = segment_home_bucket(directory_segment(way->word), directory_class(way->word), hash);
+}
+
+LOCK_UNCHECKED static inline struct way way_to(const struct strobe_map *map, const struct shard *shard, uint64_t hash) {
+    struct way way;
+
+    /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
+    way.directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
+    way.slot = &way.directory->slots[directory_index(way.directory, hash, map->world.shard_bits)];
+    way_follow(&way, hash);
+    __builtin_prefetch(way.home);
+    return way;
+}
+
+/* Under the lock: what the way led to is still so. */
+STROBE_INSIDE static inline bool way_holds(const struct way *way, const struct shard *shard) {
+    return atomic_load_explicit(&shard->live.directory, memory_order_relaxed) == way->directory &&
+           atomic_load_explicit(way->slot, memory_order_relaxed) == way->word;
 }
 
 LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key *key, struct strobe_access *access) {
     access->map = map;
     access->first = map_shard_index(map, key->hash);
     access->held_many = 0;
-    prefetch_bucket(map, key); /* the miss begins before the lock is held, not after */
+    (void)way_to(map, &map->shards[access->first], key->hash); /* the miss begins before the lock is held, not after */
     lock_enter(&map->shards[access->first].lock);
     snapshots_instant(&map->snapshots, &access->instant, &access->newest);
 }
@@ -214,17 +225,20 @@ LOCK_UNCHECKED void strobe_enter_all(struct strobe_map *map, struct strobe_acces
     enter_held(map, access);
 }
 
-LOCK_UNCHECKED void strobe_leave(struct strobe_access *access) {
+LOCK_UNCHECKED __attribute__((noinline)) static void leave_held(struct strobe_access *access) {
     struct strobe_map *map = access->map;
 
-    if (!access->held_many) {
-        lock_leave(&map->shards[access->first].lock);
-        return;
-    }
     for (uint32_t word = 0; word < sizeof access->held / sizeof access->held[0]; word++) {
         for (uint64_t left = access->held[word]; left; left &= left - 1)
             lock_leave(&map->shards[word * 64 + (uint32_t)__builtin_ctzll(left)].lock);
     }
+}
+
+LOCK_UNCHECKED void strobe_leave(struct strobe_access *access) {
+    if (access->held_many)
+        leave_held(access);
+    else
+        lock_leave(&access->map->shards[access->first].lock);
 }
 
 uint64_t strobe_access_now(const struct strobe_access *access) {
@@ -239,20 +253,37 @@ STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *a
     return shard;
 }
 
-const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key) {
-    const struct shard *shard = shard_of(access, key);
-    uint64_t word = table_word(&shard->live, &access->map->world, key->hash);
-    const struct segment *segment = directory_segment(word);
-    segment_slot slot = segment_find(segment, directory_class(word), key);
+/* The word of KEY's slot, 0 without. */
+STROBE_INSIDE static uint64_t look_on(const struct strobe_map *map, const struct shard *shard,
+                                      const struct strobe_key *key) {
+    uint64_t word = table_word(&shard->live, &map->world, key->hash);
+    segment_slot slot;
 
-    if (slot == SEGMENT_NO_SLOT) return NULL;
-    word = segment_word(segment, slot);
-    if ((word & SLOT_EXPIRES) && entry_dead(segment_entry(segment, slot), strobe_access_now(access))) return NULL;
-    return segment_entry(segment, slot);
+    return segment_look(directory_segment(word), directory_class(word), key, &slot);
 }
 
-STROBE_INSIDE static void count_entry(struct table *table, const struct strobe_entry *entry, int sign) {
-    uint64_t bytes = strobe_entry_memory(entry);
+/* The entry of KEY, dead or alive. *EXPIRES tells whether that can change. */
+STROBE_INSIDE static inline const struct strobe_entry *look(const struct strobe_access *access,
+                                                            const struct strobe_key *key, bool *expires) {
+    const struct shard *shard = shard_of(access, key);
+    uint64_t at = table_word(&shard->live, &access->map->world, key->hash), word;
+    uint32_t place;
+
+    word = segment_glance(segment_home_bucket(directory_segment(at), directory_class(at), key->hash), key, &place);
+    if (!word) word = look_on(access->map, shard, key);
+    *expires = word & SLOT_EXPIRES;
+    return slot_entry(word);
+}
+
+const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key) {
+    bool expires;
+    const struct strobe_entry *entry = look(access, key, &expires);
+
+    return expires && entry_dead(entry, strobe_access_now(access)) ? NULL : entry;
+}
+
+STROBE_INSIDE static inline void count_entry(struct table *table, const struct strobe_entry *entry, int sign) {
+    uint64_t bytes = entry_memory(entry);
 
     table->count += (uint64_t)(int64_t)sign;
     table->entry_bytes += sign > 0 ? bytes : 0 - bytes;
@@ -260,11 +291,11 @@ STROBE_INSIDE static void count_entry(struct table *table, const struct strobe_e
 }
 
 /* OLD is out of the map. True: a copy keeps it. */
-STROBE_INSIDE static bool hand_over(struct strobe_map *map, struct shard *shard, const struct segment *segment,
-                                    uint64_t hash, struct strobe_entry *old) {
+STROBE_INSIDE static inline bool hand_over(struct strobe_map *map, struct shard *shard, const struct segment *segment,
+                                           uint64_t hash, struct strobe_entry *old) {
     /* What was written after the last freezing is in no copy: the usual case, and it costs one comparison. */
     if (strobe_entry_version(old) > segment->frozen || !copies_own(&shard->live.copies, hash, old)) return false;
-    snapshots_hold(&map->snapshots, strobe_entry_memory(old));
+    snapshots_hold(&map->snapshots, entry_memory(old));
     return true;
 }
 
@@ -279,17 +310,15 @@ struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard,
 
 /* Puts *ENTRY in and leaves the entry it replaced, which no copy has been given yet, or NULL; and in *WHERE its
  * segment. */
-STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, struct shard *shard,
+STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct shard *shard, uint64_t newest,
                                                 const struct strobe_key *key, struct strobe_entry **entry,
                                                 struct segment **where) {
-    struct strobe_map *map = access->map;
     struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
     struct strobe_entry *old = NULL;
     uint64_t expiry = strobe_entry_expiry(*entry);
     segment_slot slot;
 
-    if (table_freeze(&shard->live, &map->world, segment, access->newest, shard->version) != STROBE_OK)
-        return STROBE_NO_MEMORY;
+    if (table_freeze(&shard->live, &map->world, segment, newest, shard->version) != STROBE_OK) return STROBE_NO_MEMORY;
     slot = segment_find(segment, segment->class, key);
     if (slot == SEGMENT_NO_SLOT &&
         table_make_room(&shard->live, &map->world, &shard->pool, key->hash, &segment) != STROBE_OK)
@@ -309,13 +338,41 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_access *access, st
     return STROBE_OK;
 }
 
+/* The usual write: a plain entry takes the place of another in its home bucket, and no snapshot is concerned, neither
+ * with the segment nor with the entry that goes. False: nothing was done. */
+STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct way *way, uint64_t newest,
+                                               const struct strobe_key *key, struct strobe_entry **entry) {
+    const struct segment *segment = directory_segment(way->word);
+    struct strobe_entry *old;
+    uint32_t place;
+    uint64_t word;
+
+    if (newest > segment->mark || !entry_plain(*entry)) return false;
+    word = segment_glance(way->home, key, &place);
+    old = slot_entry(word);
+    if (!word || strobe_entry_version(old) <= segment->frozen) return false;
+    entry_set_version(*entry, ++shard->version);
+    bucket_set_word(way->home, place, (uint64_t)(uintptr_t)*entry);
+    shard->live.entry_bytes += entry_layout(*entry).size - entry_layout(old).size;
+    *entry = old;
+    return true;
+}
+
+STROBE_INSIDE static enum strobe_status put(struct strobe_map *map, struct shard *shard, uint64_t newest,
+                                            const struct strobe_key *key, struct strobe_entry **entry) {
+    struct segment *segment;
+    enum strobe_status status = swap_in(map, shard, newest, key, entry, &segment);
+
+    if (status == STROBE_OK && *entry && hand_over(map, shard, segment, key->hash, *entry)) *entry = NULL;
+    return status;
+}
+
 enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **entry) {
     struct shard *shard = shard_of(access, key);
-    struct segment *segment;
-    enum strobe_status status = swap_in(access, shard, key, entry, &segment);
+    struct way way = way_to(access->map, shard, key->hash);
 
-    if (status == STROBE_OK && *entry && hand_over(access->map, shard, segment, key->hash, *entry)) *entry = NULL;
-    return status;
+    if (replace_plain(shard, &way, access->newest, key, entry)) return STROBE_OK;
+    return put(access->map, shard, access->newest, key, entry);
 }
 
 /* Undoes a swap_in that left *ENTRY: puts it back, and leaves the entry that was put in. Cannot fail. */
@@ -341,8 +398,8 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
     struct segment *segment;
     size_t done = 0;
 
-    while (done < count &&
-           swap_in(access, shard_of(access, &keys[done]), &keys[done], &entries[done], &segment) == STROBE_OK)
+    while (done < count && swap_in(access->map, shard_of(access, &keys[done]), access->newest, &keys[done],
+                                   &entries[done], &segment) == STROBE_OK)
         done++;
     if (done < count) {
         while (done-- > 0) swap_back(access, &keys[done], &entries[done]);
@@ -393,7 +450,7 @@ static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key)
 }
 
 void strobe_prefetch(struct strobe_map *map, const struct strobe_key *keys, size_t count) {
-    for (size_t i = 0; i < count; i++) prefetch_bucket(map, &keys[i]);
+    for (size_t i = 0; i < count; i++) (void)way_to(map, map_shard(map, keys[i].hash), keys[i].hash);
     for (size_t i = 0; i < count; i++) prefetch_entry(map, &keys[i]);
 }
 
@@ -417,24 +474,34 @@ void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size
 
 /* ---- One key, copied -------------------------------------------------------------------------- */
 
-static void copy_out(void *value, size_t room, const char *bytes, size_t len) {
+static inline void copy_out(void *value, size_t room, const char *bytes, size_t len) {
     if (room) /* VALUE may be NULL when there is none */
-        memcpy(value, bytes, len < room ? len : room);
+        entry_copy(value, bytes, len < room ? len : room);
 }
 
-enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len) {
-    struct strobe_access access;
-    struct strobe_key k;
+/* Enters for KEY and finds its entry. Only an entry that can expire needs the time of day, and is looked at anew when
+ * the clock has moved. */
+STROBE_ENTERS static const struct strobe_entry *enter_and_find(struct strobe_map *map, const struct strobe_key *key,
+                                                               struct strobe_access *access) {
     const struct strobe_entry *entry;
+    bool expires;
+
+    strobe_enter(map, key, access);
+    entry = look(access, key, &expires);
+    if (!expires) return entry;
+    strobe_leave(access);
+    (void)strobe_map_tick(map);
+    strobe_enter(map, key, access);
+    return strobe_find(access, key);
+}
+
+static enum strobe_status get_any(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
+    struct strobe_access access;
+    const struct strobe_entry *entry = enter_and_find(map, key, &access);
     struct strobe_blob *blob = NULL;
     const char *bytes = NULL;
     size_t room = *len;
 
-    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
-    k = strobe_key(map, key, key_len);
-    (void)strobe_map_tick(map);
-    strobe_enter(map, &k, &access);
-    entry = strobe_find(&access, &k);
     if (entry) {
         bytes = strobe_entry_value(entry, len);
         blob = strobe_entry_blob(entry);
@@ -452,37 +519,85 @@ enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t ke
     return STROBE_OK;
 }
 
+/* A plain entry depends on no time, so that its reader needs the lock and nothing else. Written out in one piece: a
+ * processor that has the next call's instructions in its window fetches for it while this one still waits for memory,
+ * and the window has room for some 250 (DESIGN.md, "Speed"). */
+enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len) {
+    struct strobe_key k = {.data = key, .len = (uint32_t)key_len};
+    struct shard *shard;
+    struct way way;
+    uint32_t place;
+    uint64_t word;
+    bool plain;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
+    k.hash = hash_bytes(&map->world.hash, key, key_len);
+    shard = map_shard(map, k.hash);
+    way = way_to(map, shard, k.hash);
+    shard_enter(shard);
+    word = way_holds(&way, shard) ? segment_glance(way.home, &k, &place) : 0;
+    if (!word) word = look_on(map, shard, &k);
+    plain = word && entry_plain(slot_entry(word));
+    if (plain) {
+        struct entry_layout l = entry_layout(slot_entry(word));
+        size_t room = *len;
+
+        *len = l.value_len;
+        copy_out(value, room, (const char *)l.value, l.value_len);
+    }
+    shard_leave(shard);
+    if (plain) return STROBE_OK;
+    return word ? get_any(map, &k, value, len) : STROBE_MISSING;
+}
+
+/* An entry for strobe_set. */
+static inline struct strobe_entry *entry_for(struct strobe_map *map, const struct strobe_key *key, const void *value,
+                                             size_t len, uint64_t expiry, enum strobe_status *status) {
+    struct strobe_entry_spec spec = {.key = key, .value = value, .len = len, .expiry = expiry};
+    struct strobe_entry *entry = NULL;
+
+    if (expiry || !entry_lengths_plain(key->len, len)) {
+        *status = strobe_entry_new(map, &spec, &entry);
+    } else {
+        entry = entry_new_plain(map->world.allocator, key, value, len);
+        *status = entry ? STROBE_OK : STROBE_NO_MEMORY;
+    }
+    return entry;
+}
+
 enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
                               uint64_t expiry) {
-    struct strobe_access access;
+    struct strobe_key k = {.data = key, .len = (uint32_t)key_len};
     struct strobe_entry *entry;
-    struct strobe_key k;
+    struct shard *shard;
+    struct way way;
     enum strobe_status status;
+    uint64_t instant, newest;
 
     if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_TOO_BIG;
-    k = strobe_key(map, key, key_len);
-    status = strobe_entry_new(map, &(struct strobe_entry_spec){.key = &k, .value = value, .len = len, .expiry = expiry},
-                              &entry);
-    if (status != STROBE_OK) return status;
-    (void)strobe_map_tick(map);
-    strobe_enter(map, &k, &access);
-    status = strobe_put(&access, &k, &entry);
-    strobe_leave(&access);
-    strobe_entry_free(map, entry);
+    k.hash = hash_bytes(&map->world.hash, key, key_len);
+    shard = map_shard(map, k.hash);
+    way = way_to(map, shard, k.hash);
+    entry = entry_for(map, &k, value, len, expiry, &status);
+    if (!entry) return status;
+    shard_enter(shard);
+    snapshots_instant(&map->snapshots, &instant, &newest);
+    if (!way_holds(&way, shard) || !replace_plain(shard, &way, newest, &k, &entry))
+        status = put(map, shard, newest, &k, &entry);
+    shard_leave(shard);
+    if (entry) entry_destroy(map->world.allocator, entry);
     return status;
 }
 
 enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len) {
     struct strobe_access access;
-    struct strobe_entry *old;
+    struct strobe_entry *old = NULL;
     struct strobe_key k;
-    enum strobe_status status;
+    enum strobe_status status = STROBE_MISSING;
 
     if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
     k = strobe_key(map, key, key_len);
-    (void)strobe_map_tick(map);
-    strobe_enter(map, &k, &access);
-    status = strobe_erase(&access, &k, &old);
+    if (enter_and_find(map, &k, &access)) status = strobe_erase(&access, &k, &old);
     strobe_leave(&access);
     strobe_entry_free(map, old);
     return status;

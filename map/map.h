@@ -113,7 +113,8 @@ enum strobe_status strobe_map_new(const struct strobe_map_options *options, stru
 void strobe_map_free(struct strobe_map *map);
 
 /* Moves the map's clock up to the wall clock, and returns it in milliseconds. The clock decides what has expired
- * and never runs backwards; it only moves here, in strobe_get/set/del, and when a snapshot opens.
+ * and never runs backwards; it only moves here, when a snapshot opens, and when strobe_get or strobe_del meets an entry
+ * that can expire.
  * A caller of strobe_enter calls this as often as it wants expiry to be exact, before it enters. Any thread. */
 uint64_t strobe_map_tick(struct strobe_map *map);
 

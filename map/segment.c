@@ -18,12 +18,7 @@
  */
 #include "map/segment.h"
 
-#include "map/entry.h"
 #include "map/memory.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "slots keep the low 48 bits first");
 
@@ -33,39 +28,8 @@ uint32_t segment_limit(unsigned class) {
     return segment_slots(class) * 23 / 25; /* 0.92 */
 }
 
-static inline uint8_t tag_of(uint64_t hash) {
-    uint8_t tag = (uint8_t)hash;
-
-    return tag ? tag : 1;
-}
-
-/* A bit for each slot of BUCKET whose tag is TAG. */
-static inline uint32_t match(const struct bucket *bucket, uint8_t tag) {
-#if defined(__SSE2__)
-    __m128i line = _mm_load_si128((const __m128i *)(const void *)bucket + 3);
-    int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag)));
-
-    return ((uint32_t)equal >> 6) & 0x1ffu; /* the 16 bytes begin with the end of the addresses */
-#else
-    uint32_t mask = 0;
-
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++) mask |= (uint32_t)(bucket->tag[i] == tag) << i;
-    return mask;
-#endif
-}
-
-static inline void set_word(struct segment *segment, segment_slot slot, uint64_t word) {
-    struct bucket *bucket = &segment->buckets[(uint32_t)slot / BUCKET_SLOTS];
-
-    memcpy(bucket->address + (uint32_t)slot % BUCKET_SLOTS * 6, &word, 6);
-}
-
 static inline uint64_t word_of(const struct strobe_entry *entry, uint64_t expiry) {
     return (uint64_t)(uintptr_t)entry | (expiry ? SLOT_EXPIRES : 0);
-}
-
-static inline uint32_t next_bucket(uint32_t bucket, uint32_t buckets) {
-    return bucket + 1 == buckets ? 0 : bucket + 1;
 }
 
 struct segment *segment_new(const struct strobe_allocator *allocator, unsigned class, uint64_t prefix, unsigned bits) {
@@ -91,27 +55,31 @@ struct segment *segment_copy(const struct strobe_allocator *allocator, const str
     return copy;
 }
 
-segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key) {
-    uint32_t buckets = segment_buckets(class);
-    uint32_t b = segment_home(key->hash, buckets);
-    uint8_t tag = tag_of(key->hash);
+uint64_t segment_look(const struct segment *segment, unsigned class, const struct strobe_key *key,
+                      segment_slot *where) {
+    uint32_t buckets = segment_buckets(class), b = segment_home(key->hash, buckets);
+    uint8_t tag = segment_tag(key->hash);
 
-    for (uint32_t looked = 0; looked < buckets; looked++, b = next_bucket(b, buckets)) {
+    for (uint32_t looked = 0; looked < buckets; looked++, b = segment_next(b, buckets)) {
         const struct bucket *bucket = &segment->buckets[b];
 
-        for (uint32_t mask = match(bucket, tag); mask; mask &= mask - 1) {
-            segment_slot slot = (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(mask));
+        for (uint32_t mask = bucket_match(bucket, tag); mask; mask &= mask - 1) {
+            uint32_t place = (uint32_t)__builtin_ctz(mask);
+            uint64_t word = bucket_word(bucket, place);
 
-            if (entry_has_key(segment_entry(segment, slot), key)) return slot;
+            if (!entry_has_key(slot_entry(word), key)) continue;
+            *where = (segment_slot)(b * BUCKET_SLOTS + place);
+            return word;
         }
         if (bucket->passed == 0) break;
     }
-    return SEGMENT_NO_SLOT;
+    *where = SEGMENT_NO_SLOT;
+    return 0;
 }
 
 void segment_prefetch_entry(const struct segment *segment, uint64_t hash) {
     uint32_t b = segment_home(hash, segment_buckets(segment->class));
-    uint32_t mask = match(&segment->buckets[b], tag_of(hash));
+    uint32_t mask = bucket_match(&segment->buckets[b], segment_tag(hash));
 
     if (mask)
         __builtin_prefetch(segment_entry(segment, (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(mask))));
@@ -120,10 +88,10 @@ void segment_prefetch_entry(const struct segment *segment, uint64_t hash) {
 segment_slot segment_find_entry(const struct segment *segment, uint64_t hash, const struct strobe_entry *entry) {
     uint32_t buckets = segment_buckets(segment->class);
     uint32_t b = segment_home(hash, buckets);
-    uint8_t tag = tag_of(hash);
+    uint8_t tag = segment_tag(hash);
 
-    for (uint32_t looked = 0; looked < buckets; looked++, b = next_bucket(b, buckets)) {
-        for (uint32_t mask = match(&segment->buckets[b], tag); mask; mask &= mask - 1) {
+    for (uint32_t looked = 0; looked < buckets; looked++, b = segment_next(b, buckets)) {
+        for (uint32_t mask = bucket_match(&segment->buckets[b], tag); mask; mask &= mask - 1) {
             segment_slot slot = (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(mask));
 
             if (segment_entry(segment, slot) == entry) return slot;
@@ -139,12 +107,12 @@ void segment_adopt(struct segment *segment, uint64_t hash, uint64_t word) {
     uint32_t empty;
 
     assert(segment->count < segment_slots(segment->class));
-    while ((empty = match(&segment->buckets[b], 0)) == 0) {
+    while ((empty = bucket_match(&segment->buckets[b], 0)) == 0) {
         if (segment->buckets[b].passed < PASSED_MAX) segment->buckets[b].passed++;
-        b = next_bucket(b, buckets);
+        b = segment_next(b, buckets);
     }
-    segment->buckets[b].tag[__builtin_ctz(empty)] = tag_of(hash);
-    set_word(segment, (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(empty)), word);
+    segment->buckets[b].tag[__builtin_ctz(empty)] = segment_tag(hash);
+    segment_set_word(segment, (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(empty)), word);
     segment->count++;
 }
 
@@ -153,19 +121,14 @@ void segment_insert(struct segment *segment, uint64_t hash, struct strobe_entry 
     if (expiry && expiry < segment->earliest) segment->earliest = expiry;
 }
 
-void segment_replace(struct segment *segment, segment_slot slot, struct strobe_entry *entry, uint64_t expiry) {
-    set_word(segment, slot, word_of(entry, expiry));
-    if (expiry && expiry < segment->earliest) segment->earliest = expiry;
-}
-
 void segment_remove(struct segment *segment, segment_slot slot, uint64_t hash) {
     uint32_t buckets = segment_buckets(segment->class);
     uint32_t found = (uint32_t)slot / BUCKET_SLOTS;
 
-    set_word(segment, slot, 0);
+    segment_set_word(segment, slot, 0);
     segment->buckets[found].tag[(uint32_t)slot % BUCKET_SLOTS] = 0;
     segment->count--;
-    for (uint32_t b = segment_home(hash, buckets); b != found; b = next_bucket(b, buckets)) {
+    for (uint32_t b = segment_home(hash, buckets); b != found; b = segment_next(b, buckets)) {
         if (segment->buckets[b].passed < PASSED_MAX) segment->buckets[b].passed--;
     }
 }

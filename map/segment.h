@@ -5,6 +5,11 @@
 #include <assert.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "map/entry.h"
 #include "map/lock.h"
 #include "map/map.h"
 
@@ -64,9 +69,6 @@ void segment_free(const struct strobe_allocator *allocator, struct segment *segm
 /* An image of SEGMENT that nobody changes, to be freed with segment_free; NULL without memory. */
 struct segment *segment_copy(const struct strobe_allocator *allocator, const struct segment *segment) STROBE_INSIDE;
 
-/* CLASS is the segment's, which the directory knows too: so a look does not touch the header. */
-segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key);
-
 /* The slot in which ENTRY itself, whose hash is HASH, is. */
 segment_slot segment_find_entry(const struct segment *segment, uint64_t hash, const struct strobe_entry *entry);
 
@@ -79,28 +81,104 @@ void segment_insert(struct segment *segment, uint64_t hash, struct strobe_entry 
 /* Adds what another segment had as WORD (segment_word), with its notes. There must be a free slot. */
 void segment_adopt(struct segment *segment, uint64_t hash, uint64_t word) STROBE_INSIDE;
 
-/* Puts ENTRY in the place of another of the same key. */
-void segment_replace(struct segment *segment, segment_slot slot, struct strobe_entry *entry, uint64_t expiry)
-    STROBE_INSIDE;
-
 void segment_remove(struct segment *segment, segment_slot slot, uint64_t hash) STROBE_INSIDE;
 
 /* The word of SLOT: an address of 48 bits; below 16 it has four bits for notes. */
 #define SLOT_NOTES   15u
 #define SLOT_EXPIRES 1u /* the entry has an expiry time */
 
-static inline uint64_t segment_word(const struct segment *segment, segment_slot slot) {
-    const struct bucket *bucket = &segment->buckets[(uint32_t)slot / BUCKET_SLOTS];
-    const unsigned char *at = bucket->address + (uint32_t)slot % BUCKET_SLOTS * 6;
+static inline uint64_t bucket_word(const struct bucket *bucket, uint32_t place) {
     uint64_t word;
 
-    memcpy(&word, at, sizeof word); /* two bytes more than the slot has, still inside the bucket */
+    /* Two bytes more than the slot has, still inside the bucket. */
+    memcpy(&word, (const unsigned char *)bucket + place * 6, sizeof word);
     return word & 0xffffffffffffu;
 }
 
-/* The entry in SLOT, NULL when it is empty. */
+static inline uint64_t segment_word(const struct segment *segment, segment_slot slot) {
+    return bucket_word(&segment->buckets[(uint32_t)slot / BUCKET_SLOTS], (uint32_t)slot % BUCKET_SLOTS);
+}
+
+/* The entry of a slot's WORD, NULL when the slot is empty. */
+static inline struct strobe_entry *slot_entry(uint64_t word) {
+    return (struct strobe_entry *)(uintptr_t)(word & ~(uint64_t)SLOT_NOTES);
+}
+
 static inline struct strobe_entry *segment_entry(const struct segment *segment, segment_slot slot) {
-    return (struct strobe_entry *)(uintptr_t)(segment_word(segment, slot) & ~(uint64_t)SLOT_NOTES);
+    return slot_entry(segment_word(segment, slot));
+}
+
+static inline void bucket_set_word(struct bucket *bucket, uint32_t place, uint64_t word) {
+    memcpy((unsigned char *)bucket + place * 6, &word, 6);
+}
+
+static inline void segment_set_word(struct segment *segment, segment_slot slot, uint64_t word) {
+    bucket_set_word(&segment->buckets[(uint32_t)slot / BUCKET_SLOTS], (uint32_t)slot % BUCKET_SLOTS, word);
+}
+
+/* Puts ENTRY in the place of another of the same key. */
+STROBE_INSIDE static inline void segment_replace(struct segment *segment, segment_slot slot, struct strobe_entry *entry,
+                                                 uint64_t expiry) {
+    segment_set_word(segment, slot, (uint64_t)(uintptr_t)entry | (expiry ? SLOT_EXPIRES : 0));
+    if (expiry && expiry < segment->earliest) segment->earliest = expiry;
+}
+
+/* ---- The search, in every command's way and so without a call ---- */
+
+static inline uint8_t segment_tag(uint64_t hash) {
+    uint8_t tag = (uint8_t)hash;
+
+    return tag ? tag : 1;
+}
+
+/* A bit for each slot of BUCKET whose tag is TAG. */
+static inline uint32_t bucket_match(const struct bucket *bucket, uint8_t tag) {
+#if defined(__SSE2__)
+    __m128i line = _mm_load_si128((const __m128i *)(const void *)bucket + 3);
+    int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag)));
+
+    return ((uint32_t)equal >> 6) & 0x1ffu; /* the 16 bytes begin with the end of the addresses */
+#else
+    uint32_t mask = 0;
+
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) mask |= (uint32_t)(bucket->tag[i] == tag) << i;
+    return mask;
+#endif
+}
+
+static inline uint32_t segment_next(uint32_t bucket, uint32_t buckets) {
+    return bucket + 1 == buckets ? 0 : bucket + 1;
+}
+
+/* The bucket where the search for HASH begins, in a segment of CLASS. */
+static inline struct bucket *segment_home_bucket(struct segment *segment, unsigned class, uint64_t hash) {
+    return &segment->buckets[segment_home(hash, segment_buckets(class))];
+}
+
+/* The whole search: gives the slot's word and the slot in *WHERE; 0 and SEGMENT_NO_SLOT when KEY is not there. CLASS is
+ * the segment's, which the directory knows too: so a look does not touch the header. */
+uint64_t segment_look(const struct segment *segment, unsigned class, const struct strobe_key *key, segment_slot *where);
+
+/* The usual end of a search, without a call or a loop: the word of the first slot of HOME, KEY's home bucket, that has
+ * KEY's tag, if it leads to a plain entry of KEY. 0: search on. */
+static inline __attribute__((always_inline)) uint64_t segment_glance(const struct bucket *home,
+                                                                     const struct strobe_key *key, uint32_t *place) {
+    uint32_t mask = bucket_match(home, segment_tag(key->hash));
+    const struct strobe_entry *entry;
+    uint64_t word;
+
+    if (!mask) return 0;
+    *place = (uint32_t)__builtin_ctz(mask);
+    word = bucket_word(home, *place);
+    entry = slot_entry(word);
+    return entry_plain(entry) && entry_has_key(entry, key) ? word : 0;
+}
+
+static inline segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key) {
+    segment_slot slot;
+
+    (void)segment_look(segment, class, key, &slot);
+    return slot;
 }
 
 #endif

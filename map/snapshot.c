@@ -72,21 +72,6 @@ uint64_t snapshots_tick(struct snapshots *snapshots) {
     return (clock < now ? now : clock) >> CLOCK_COUNT_BITS;
 }
 
-void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t *newest) {
-    uint64_t clock, pending, open;
-
-    do {
-        /* Acquire, in this order: who sees the clock moved by an opener sees its pending number or, when that is
-         * gone, its newest. */
-        clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
-        pending = atomic_load_explicit(&snapshots->pending, memory_order_acquire);
-        open = atomic_load_explicit(&snapshots->newest, memory_order_acquire);
-    } while (open > clock);
-    if (pending <= clock && pending > open) open = pending;
-    *instant = clock;
-    *newest = open;
-}
-
 static bool passed(const struct strobe_snapshot *snapshot, uint64_t end) SNAPSHOTS_INSIDE;
 
 static bool passed(const struct strobe_snapshot *snapshot, uint64_t end) {
@@ -120,7 +105,7 @@ SNAPSHOTS_INSIDE static void unlist(struct snapshots *snapshots, struct strobe_s
 
 /* Closes the snapshot that matters least of those idle for IDLE_MS; false: there is none that may be closed. */
 SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t idle_ms) {
-    uint64_t now = atomic_load_explicit(&snapshots->clock, memory_order_relaxed) >> CLOCK_COUNT_BITS;
+    uint64_t now = snapshots_tick(snapshots);
     struct strobe_snapshot *victim = NULL;
 
     for (struct strobe_snapshot *s = snapshots->first; s; s = s->newer) {
@@ -478,7 +463,7 @@ STROBE_OUTSIDE static void note_use(struct strobe_snapshot *snapshot, bool finis
     struct snapshots *snapshots = &snapshot->map->snapshots;
 
     list_enter(snapshots);
-    snapshot->used_ms = atomic_load_explicit(&snapshots->clock, memory_order_relaxed) >> CLOCK_COUNT_BITS;
+    snapshot->used_ms = snapshots_tick(snapshots);
     snapshot->finished = finished;
     list_leave(snapshots);
 }

@@ -43,7 +43,20 @@ struct snapshots {
 
 /* One consistent look: the clock, and the newest snapshot open at that value. Called with all the locks of an
  * access held. */
-void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t *newest);
+static inline void snapshots_instant(struct snapshots *snapshots, uint64_t *instant, uint64_t *newest) {
+    uint64_t clock, pending, open;
+
+    do {
+        /* Acquire, in this order: who sees the clock moved by an opener sees its pending number or, when that is
+         * gone, its newest. */
+        clock = atomic_load_explicit(&snapshots->clock, memory_order_acquire);
+        pending = atomic_load_explicit(&snapshots->pending, memory_order_acquire);
+        open = atomic_load_explicit(&snapshots->newest, memory_order_acquire);
+    } while (open > clock);
+    if (pending <= clock && pending > open) open = pending;
+    *instant = clock;
+    *newest = open;
+}
 
 uint64_t snapshots_tick(struct snapshots *snapshots);
 

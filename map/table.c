@@ -131,11 +131,10 @@ void table_fini(struct table *table, const struct table_world *world) {
     copies_fini(&table->copies, world->allocator);
 }
 
-enum strobe_status table_freeze(struct table *table, const struct table_world *world, struct segment *segment,
-                                uint64_t newest, uint64_t version) {
+enum strobe_status table_freeze_now(struct table *table, const struct table_world *world, struct segment *segment,
+                                    uint64_t newest, uint64_t version) {
     struct copy *copy;
 
-    if (newest <= segment->mark) return STROBE_OK;
     if (snapshots_need(world->snapshots, segment->mark, newest, range_end(segment->prefix, segment->bits))) {
         copy =
             copies_add(&table->copies, world->allocator, segment, newest, version, (uint32_t)1 << table_depth(table));
@@ -171,9 +170,8 @@ STROBE_INSIDE static void gather(const struct table_world *world, const struct s
         const char *key;
         size_t len;
 
-        if (i + LOOK_AHEAD < moving->count)
-            __builtin_prefetch((void *)(uintptr_t)(moving->word[i + LOOK_AHEAD] & ~(uint64_t)SLOT_NOTES));
-        entry = (const struct strobe_entry *)(uintptr_t)(moving->word[i] & ~(uint64_t)SLOT_NOTES);
+        if (i + LOOK_AHEAD < moving->count) __builtin_prefetch(slot_entry(moving->word[i + LOOK_AHEAD]));
+        entry = slot_entry(moving->word[i]);
         key = strobe_entry_key(entry, &len);
         moving->hash[i] = hash_bytes(&world->hash, key, len);
         moving->ones += (uint32_t)(moving->hash[i] >> next_bit & 1);

@@ -58,8 +58,14 @@ static inline struct segment *table_segment(const struct table *table, const str
 
 /* Makes sure that what SEGMENT holds now stays readable for all snapshots up to NEWEST, so that it can
  * be changed, or read for them. VERSION is the shard's counter. Results: OK, NO_MEMORY. */
-enum strobe_status table_freeze(struct table *table, const struct table_world *world, struct segment *segment,
-                                uint64_t newest, uint64_t version) STROBE_INSIDE;
+enum strobe_status table_freeze_now(struct table *table, const struct table_world *world, struct segment *segment,
+                                    uint64_t newest, uint64_t version) STROBE_INSIDE;
+
+STROBE_INSIDE static inline enum strobe_status table_freeze(struct table *table, const struct table_world *world,
+                                                            struct segment *segment, uint64_t newest,
+                                                            uint64_t version) {
+    return newest <= segment->mark ? STROBE_OK : table_freeze_now(table, world, segment, newest, version);
+}
 
 /* The segment for one more entry of HASH, with room for it: *SEGMENT, frozen, grows or splits when it is full.
  * Results: OK, NO_MEMORY (unchanged). */

@@ -39,12 +39,12 @@ void memory_init(void) {
 
 static void *map_alloc(void *context, size_t size, size_t align) {
     (void)context;
-    return mallocx(size, MALLOCX_ALIGN(align));
+    return align <= 16 ? malloc(size) : mallocx(size, MALLOCX_ALIGN(align));
 }
 
 static void map_release(void *context, void *memory, size_t size, size_t align) {
     (void)context;
-    sdallocx(memory, size, MALLOCX_ALIGN(align));
+    sdallocx(memory, size, align <= 16 ? 0 : MALLOCX_ALIGN(align));
 }
 
 static uint64_t figure(const char *name) {

@@ -173,12 +173,12 @@ uint32_t *bench_zipf_new(uint64_t count) {
 
 static void *bench_alloc(void *context, size_t size, size_t align) {
     (void)context;
-    return mallocx(size, MALLOCX_ALIGN(align));
+    return align <= 16 ? malloc(size) : mallocx(size, MALLOCX_ALIGN(align));
 }
 
 static void bench_release(void *context, void *memory, size_t size, size_t align) {
     (void)context;
-    sdallocx(memory, size, MALLOCX_ALIGN(align));
+    sdallocx(memory, size, align <= 16 ? 0 : MALLOCX_ALIGN(align));
 }
 
 const char *bench_memory_name(void) {

@@ -1,8 +1,11 @@
-/* test_hash.c - the hash is SipHash-1-3, and it spreads keys over shards, segments, buckets and tags.
+/* test_hash.c - the hash is what hash.c says, with AES and without, and it spreads keys over shards, segments, buckets
+ * and tags.
  *
- * It is held against a second implementation, written from the paper byte by byte with the rounds as parameters,
- * which is itself held against the paper's vector (for 2-4) and Rust's (for 1-3). The statistics use fixed seeds,
- * so that they come out the same each time; the bound is five standard deviations of chi-square. */
+ * SipHash-1-3 is held against a second implementation, written from the paper byte by byte with the rounds as
+ * parameters, which is itself held against the paper's vector (for 2-4) and Rust's (for 1-3). The other function is
+ * held against rounds of AES written from FIPS 197 byte by byte, which are held against that standard's vector. The
+ * statistics use fixed seeds, so that they come out the same each time; the bound is five standard deviations of
+ * chi-square. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,7 +103,7 @@ static void test_hash_gives_the_published_vectors(void **state) {
     (void)state;
     counting(seed, sizeof seed);
     counting(message, sizeof message);
-    key = hash_key_from_bytes(seed);
+    key = hash_key_plain(seed);
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
         assert_true(hash_bytes(&key, message, vectors[i].len) == vectors[i].hash);
 }
@@ -115,7 +118,7 @@ static void test_hash_is_siphash_1_3_at_every_length_and_alignment(void **state)
 
         for (size_t i = 0; i < sizeof seed; i++) seed[i] = (uint8_t)map_world_rnd(&random);
         for (size_t i = 0; i < sizeof message; i++) message[i] = (uint8_t)map_world_rnd(&random);
-        key = hash_key_from_bytes(seed);
+        key = hash_key_plain(seed);
         for (size_t len = 0; len <= 300; len++) {
             const uint8_t *at = message + (len + round) % 17;
 
@@ -124,15 +127,147 @@ static void test_hash_is_siphash_1_3_at_every_length_and_alignment(void **state)
     }
 }
 
-static void test_hash_of_the_longest_key_is_siphash_1_3(void **state) {
+/* ---- AES of FIPS 197 ------------------------------------------------------------------------------ */
+
+static uint8_t field_times(uint8_t a, uint8_t b) {
+    uint8_t product = 0;
+
+    for (; b; b >>= 1, a = (uint8_t)(a << 1 ^ (a & 128 ? 0x1b : 0)))
+        if (b & 1) product ^= a;
+    return product;
+}
+
+static uint8_t standard_substitute(uint8_t byte) {
+    uint8_t inverse = 1, result = 0x63;
+
+    for (unsigned i = 0; i < 254; i++) inverse = field_times(inverse, byte); /* byte^254 */
+    for (unsigned turn = 0; turn < 5; turn++) result ^= (uint8_t)(inverse << turn | inverse >> (8 - turn));
+    return result;
+}
+
+static void standard_round(uint8_t state[16], const uint8_t key[16], bool last) {
+    static const uint8_t mix[4] = {2, 3, 1, 1};
+    uint8_t shifted[16];
+
+    for (unsigned column = 0; column < 4; column++) {
+        for (unsigned row = 0; row < 4; row++)
+            shifted[4 * column + row] = standard_substitute(state[4 * ((column + row) % 4) + row]);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        state[i] = last ? shifted[i] : 0;
+        for (unsigned j = 0; j < 4 && !last; j++) state[i] ^= field_times(mix[j], shifted[i / 4 * 4 + (i + j) % 4]);
+        state[i] ^= key[i];
+    }
+}
+
+static void standard_expand(uint8_t keys[11][16]) {
+    uint8_t constant = 1;
+
+    for (unsigned round = 1; round < 11; round++, constant = field_times(constant, 2)) {
+        for (unsigned i = 0; i < 16; i++) {
+            uint8_t before = i >= 4 ? keys[round][i - 4] : standard_substitute(keys[round - 1][12 + (i + 1) % 4]);
+
+            keys[round][i] = (uint8_t)(keys[round - 1][i] ^ before ^ (i == 0 ? constant : 0));
+        }
+    }
+}
+
+/* Appendix B: all ten rounds of AES-128. */
+static void test_rounds_give_the_standards_vector(void **state) {
+    uint8_t keys[11][16] = {
+        {0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6, 0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c}};
+    uint8_t block[16] = {0x32, 0x43, 0xf6, 0xa8, 0x88, 0x5a, 0x30, 0x8d,
+                         0x31, 0x31, 0x98, 0xa2, 0xe0, 0x37, 0x07, 0x34};
+    const uint8_t cipher[16] = {0x39, 0x25, 0x84, 0x1d, 0x02, 0xdc, 0x09, 0xfb,
+                                0xdc, 0x11, 0x85, 0x97, 0x19, 0x6a, 0x0b, 0x32};
+
+    (void)state;
+    standard_expand(keys);
+    for (unsigned i = 0; i < 16; i++) block[i] ^= keys[0][i];
+    for (unsigned round = 1; round < 11; round++) standard_round(block, keys[round], round == 10);
+    assert_memory_equal(block, cipher, sizeof cipher);
+}
+
+/* hash.c's picture, with the key's parts made anew from SEED. */
+static uint64_t standard_hash(const uint8_t seed[16], const uint8_t *message, size_t len) {
+    uint8_t parts[4 + 17][16], block[16];
+    size_t left = len, last = len < 16 ? 16 - len : 0;
+
+    for (uint64_t i = 0; i < sizeof parts / 8; i++) {
+        uint8_t number[8];
+        uint64_t word;
+
+        for (unsigned b = 0; b < 8; b++) number[b] = (uint8_t)(i >> (8 * b));
+        word = paper_siphash(1, 3, seed, number, sizeof number);
+        for (unsigned b = 0; b < 8; b++) parts[i / 2][i % 2 * 8 + b] = (uint8_t)(word >> (8 * b));
+    }
+    memset(block, 0, sizeof block);
+    if (left > 16) memcpy(block, parts[4], sizeof block);
+    for (; left > 16; left -= 16) {
+        for (unsigned i = 0; i < 16; i++) block[i] ^= message[len - left + i];
+        for (unsigned round = 0; round < 4; round++) standard_round(block, parts[round], false);
+    }
+    if (len >= 16)
+        for (unsigned i = 0; i < 16; i++) block[i] ^= message[len - 16 + i];
+    else if (len >= 8) /* the first eight bytes and the last eight */
+        for (unsigned i = 0; i < 16; i++) block[i] ^= message[i < 8 ? i : i - last];
+    else
+        for (unsigned i = 0; i < len; i++) block[i] ^= message[i];
+    for (unsigned i = 0; i < 16; i++) block[i] ^= parts[4 + left][i];
+    for (unsigned round = 0; round < 4; round++) standard_round(block, parts[round], false);
+    return little_endian(block, 8);
+}
+
+static void test_hash_with_aes_is_the_standards_rounds_at_every_length_and_alignment(void **state) {
+    uint8_t seed[16], message[400];
+    struct map_world random = {.random = 8};
+
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct hash_key key;
+
+        for (size_t i = 0; i < sizeof seed; i++) seed[i] = (uint8_t)map_world_rnd(&random);
+        for (size_t i = 0; i < sizeof message; i++) message[i] = (uint8_t)map_world_rnd(&random);
+        key = hash_key_from_bytes(seed);
+        for (size_t len = 0; len <= 70; len++) {
+            const uint8_t *at = message + (len + round) % 17;
+
+            assert_true(hash_bytes(&key, at, len) ==
+                        (key.aes ? standard_hash(seed, at, len) : paper_siphash(1, 3, seed, at, len)));
+        }
+    }
+}
+
+static void test_hash_of_the_longest_key_reads_all_of_it(void **state) {
     uint8_t seed[16] = {1}, *message = malloc(STROBE_KEY_MAX);
-    struct hash_key key = hash_key_from_bytes(seed);
+    struct hash_key plain = hash_key_plain(seed), key = hash_key_from_bytes(seed);
+    uint64_t whole;
 
     (void)state;
     assert_non_null(message);
     for (size_t i = 0; i < STROBE_KEY_MAX; i++) message[i] = (uint8_t)(i * 31 >> 3);
-    assert_true(hash_bytes(&key, message, STROBE_KEY_MAX) == paper_siphash(1, 3, seed, message, STROBE_KEY_MAX));
+    assert_true(hash_bytes(&plain, message, STROBE_KEY_MAX) == paper_siphash(1, 3, seed, message, STROBE_KEY_MAX));
+    whole = hash_bytes(&key, message, STROBE_KEY_MAX);
+    for (size_t i = 0; i < STROBE_KEY_MAX; i += 251) {
+        message[i] ^= 1;
+        assert_true(hash_bytes(&key, message, STROBE_KEY_MAX) != whole);
+        message[i] ^= 1;
+    }
     free(message);
+}
+
+/* One block of zeros for each length: only the mask tells them apart. */
+static void test_keys_that_differ_in_length_only_differ(void **state) {
+    uint8_t seed[16] = {2}, zeros[400] = {0};
+    struct hash_key keys[] = {hash_key_plain(seed), hash_key_from_bytes(seed)};
+
+    (void)state;
+    for (unsigned which = 0; which < 2; which++) {
+        for (size_t a = 0; a < sizeof zeros; a++) {
+            for (size_t b = 0; b < a; b++)
+                assert_true(hash_bytes(&keys[which], zeros, a) != hash_bytes(&keys[which], zeros, b));
+        }
+    }
 }
 
 static void test_two_random_seeds_differ(void **state) {
@@ -205,40 +340,54 @@ static void spreads_assert(const struct spreads *s) {
     assert_even(&s->tag);
 }
 
-static void test_counted_text_keys_spread_evenly(void **state) {
-    uint8_t seed[16] = {11, 22, 33};
-    struct hash_key key = hash_key_from_bytes(seed);
+static void counted_text_keys(const struct hash_key *key) {
     struct spreads s;
     char text[32];
 
-    (void)state;
     spreads_init(&s);
     for (unsigned i = 0; i < 200000; i++) {
         int len = snprintf(text, sizeof text, "user:%u", i);
 
-        spreads_add(&s, hash_bytes(&key, text, (size_t)len));
+        spreads_add(&s, hash_bytes(key, text, (size_t)len));
     }
     spreads_assert(&s);
 }
 
-static void test_keys_of_few_bits_spread_evenly(void **state) {
-    uint8_t seed[16] = {0};
-    struct hash_key key = hash_key_from_bytes(seed);
+static void keys_of_few_bits(const struct hash_key *key, size_t size) {
     struct spreads s;
+    unsigned bits = (unsigned)size * 8;
 
-    (void)state;
     spreads_init(&s);
-    for (unsigned a = 0; a < 512; a++) { /* at most three bits set in 64 bytes */
-        for (unsigned b = a + 1; b < 512; b++) {
+    for (unsigned a = 0; a < bits; a++) { /* at most three bits set */
+        for (unsigned b = a + 1; b < bits; b++) {
             uint8_t bytes[64] = {0};
 
             bytes[a / 8] ^= (uint8_t)(1u << a % 8);
             bytes[b / 8] ^= (uint8_t)(1u << b % 8);
-            bytes[(a * 7 + b) % 64] ^= 1;
-            spreads_add(&s, hash_bytes(&key, bytes, sizeof bytes));
+            bytes[(a * 7 + b) % size] ^= 1;
+            spreads_add(&s, hash_bytes(key, bytes, size));
         }
     }
     spreads_assert(&s);
+}
+
+static void test_counted_text_keys_spread_evenly(void **state) {
+    uint8_t seed[16] = {11, 22, 33};
+    struct hash_key plain = hash_key_plain(seed), key = hash_key_from_bytes(seed);
+
+    (void)state;
+    counted_text_keys(&plain);
+    counted_text_keys(&key);
+}
+
+static void test_keys_of_few_bits_spread_evenly(void **state) {
+    uint8_t seed[16] = {0};
+    struct hash_key plain = hash_key_plain(seed), key = hash_key_from_bytes(seed);
+
+    (void)state;
+    keys_of_few_bits(&plain, 64);
+    keys_of_few_bits(&key, 64);
+    keys_of_few_bits(&key, 37);
 }
 
 /* ---- Chosen keys --------------------------------------------------------------------------------- */
@@ -308,7 +457,10 @@ int main(void) {
         cmocka_unit_test(test_second_implementation_gives_the_papers_vector),
         cmocka_unit_test(test_hash_gives_the_published_vectors),
         cmocka_unit_test(test_hash_is_siphash_1_3_at_every_length_and_alignment),
-        cmocka_unit_test(test_hash_of_the_longest_key_is_siphash_1_3),
+        cmocka_unit_test(test_rounds_give_the_standards_vector),
+        cmocka_unit_test(test_hash_with_aes_is_the_standards_rounds_at_every_length_and_alignment),
+        cmocka_unit_test(test_hash_of_the_longest_key_reads_all_of_it),
+        cmocka_unit_test(test_keys_that_differ_in_length_only_differ),
         cmocka_unit_test(test_two_random_seeds_differ),
         cmocka_unit_test(test_counted_text_keys_spread_evenly),
         cmocka_unit_test(test_keys_of_few_bits_spread_evenly),
