@@ -103,14 +103,19 @@ static void assert_entry(const struct strobe_entry *entry, const struct cell *ce
         assert_int_equal((unsigned char)value[i], (unsigned char)(cell->stamp * 31 + i * 7));
 }
 
+/* What the next entry shall be. */
+static void choose(struct world *w, struct cell *cell) {
+    cell->stamp = ++w->stamp;
+    cell->len = below(w, 200) == 0 ? STROBE_BLOB_MIN + below(w, 5000) : below(w, below(w, 20) == 0 ? 300 : 60);
+    cell->expiry = below(w, 4) == 0 ? w->now + 1 + below(w, 400) : 0;
+}
+
 /* A new entry for KEY and what the model shall know of it. NULL: no memory. */
 static struct strobe_entry *make(struct world *w, const struct strobe_key *key, struct cell *cell) {
     struct strobe_entry *entry = NULL;
     enum strobe_status status;
 
-    cell->stamp = ++w->stamp;
-    cell->len = below(w, 200) == 0 ? STROBE_BLOB_MIN + below(w, 5000) : below(w, 60);
-    cell->expiry = below(w, 4) == 0 ? w->now + 1 + below(w, 400) : 0;
+    choose(w, cell);
     status = strobe_entry_new(w->map, &(struct strobe_entry_spec){.key = key, .len = cell->len, .expiry = cell->expiry},
                               &entry);
     if (status == STROBE_NO_MEMORY && w->may_fail) return NULL;
@@ -154,6 +159,29 @@ static void step_set(struct world *w) {
     assert_true(status == STROBE_OK || (w->may_fail && status == STROBE_NO_MEMORY));
 }
 
+/* The same by strobe_set, which copies, and has a way of its own for most entries. */
+static void step_set_copied(struct world *w) {
+    char value[STROBE_BLOB_MIN + 5000];
+    char text[32];
+    uint32_t number = some_key(w);
+    struct strobe_key key = key_of(w, number, text);
+    struct strobe_access access;
+    struct cell cell;
+    enum strobe_status status;
+
+    choose(w, &cell);
+    fill(value, cell.len, cell.stamp);
+    status = strobe_set(w->map, key.data, key.len, value, cell.len, cell.expiry);
+    if (status != STROBE_OK) {
+        assert_true(w->may_fail && status == STROBE_NO_MEMORY);
+        return;
+    }
+    strobe_map_tick(w->map);
+    strobe_enter(w->map, &key, &access);
+    wrote(w, &access, number, &key, &cell);
+    strobe_leave(&access);
+}
+
 static void step_del(struct world *w) {
     char text[32];
     uint32_t number = below(w, KEYS);
@@ -183,6 +211,21 @@ static void step_get(struct world *w) {
     strobe_enter(w->map, &key, &access);
     assert_is_as_model(w, &access, &key, number);
     strobe_leave(&access);
+}
+
+static void step_get_copied(struct world *w) {
+    char text[32], value[400];
+    uint32_t number = some_key(w);
+    struct strobe_key key = key_of(w, number, text);
+    const struct cell *cell = &w->cells[number];
+    size_t room = below(w, sizeof value), len = room;
+    enum strobe_status status = strobe_get(w->map, key.data, key.len, value, &len);
+
+    assert_int_equal(status, cell_alive(cell, w->now) ? STROBE_OK : STROBE_MISSING);
+    if (status != STROBE_OK) return;
+    assert_int_equal(len, cell->len);
+    for (size_t i = 0; i < len && i < room; i++)
+        assert_int_equal((unsigned char)value[i], (unsigned char)(cell->stamp * 31 + i * 7));
 }
 
 struct batch {
@@ -461,11 +504,11 @@ static void step(struct world *w) {
     uint32_t what = below(w, 1000);
 
     if (what < shares->set)
-        step_set(w);
+        (below(w, 2) ? step_set : step_set_copied)(w);
     else if (what < shares->del)
         step_del(w);
     else if (what < shares->get)
-        step_get(w);
+        (below(w, 2) ? step_get : step_get_copied)(w);
     else if (what < shares->mset)
         step_mset(w);
     else if (what < shares->transaction)
