@@ -26,7 +26,7 @@ struct bench {
     struct bench_list keys, threads, writes;
     bool uniform, zipf, one; /* which keys are asked for */
     bool large;              /* 10 million keys too */
-    bool copying;            /* by strobe_get and strobe_set in place of accesses */
+    bool access;             /* by strobe_enter ... strobe_leave in place of strobe_get and strobe_set */
     bool json;
     bool purge_each;   /* size: give freed pages back before each look */
     uint64_t scans;    /* growth: snapshots open meanwhile */

@@ -25,7 +25,7 @@ struct load {
     const uint32_t *zipf;
     enum choice choice;
     unsigned writes; /* per cent */
-    bool copying;
+    bool access;
     bool batch; /* strobe_get_many */
     atomic_bool stop;
 };
@@ -49,7 +49,7 @@ static inline const struct bench_text *choose(struct worker *worker, const struc
     return &load->keys[0];
 }
 
-static void single_burst(struct worker *worker, struct load *load) {
+static void access_burst(struct worker *worker, struct load *load) {
     char value[BENCH_VALUE_LEN], out[BENCH_VALUE_LEN];
 
     memset(value, 'x', sizeof value);
@@ -111,10 +111,10 @@ static void *work(void *context) {
     while (!atomic_load_explicit(&load->stop, memory_order_relaxed)) {
         if (load->batch)
             batch_burst(worker, load);
-        else if (load->copying)
-            copying_burst(worker, load);
+        else if (load->access)
+            access_burst(worker, load);
         else
-            single_burst(worker, load);
+            copying_burst(worker, load);
         worker->ops += BENCH_BURST;
     }
     return NULL;
@@ -199,7 +199,7 @@ static void speed_of(struct bench *bench, uint64_t key_count) {
     struct bench_text *keys = bench_keys_new(key_count);
     uint32_t *zipf = bench->zipf ? bench_zipf_new(key_count) : NULL;
     struct load load = {
-        .map = bench_map_new(), .keys = keys, .key_count = key_count, .zipf = zipf, .copying = bench->copying};
+        .map = bench_map_new(), .keys = keys, .key_count = key_count, .zipf = zipf, .access = bench->access};
 
     bench_fill(load.map, keys, key_count);
     if (bench->uniform) {

@@ -33,7 +33,7 @@ static const char help[] =
     "  --scans N        growth: snapshots open meanwhile (0)\n"
     "  --large          10 million keys too\n"
     "  --purge          size: free pages go back to the system before each look\n"
-    "  --copying        speed: by strobe_get and strobe_set, each with a look at the wall clock\n"
+    "  --access         speed: by strobe_enter, find or put, and leave, in place of strobe_get and strobe_set\n"
     "  --json           an object a line\n";
 
 struct command {
@@ -85,7 +85,7 @@ static void parse(struct bench *bench, int argc, char **argv) {
         {"scans", required_argument, NULL, 'S'},
         {"large", no_argument, NULL, 'l'},
         {"purge", no_argument, NULL, 'p'},
-        {"copying", no_argument, NULL, 'C'},
+        {"access", no_argument, NULL, 'C'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -102,7 +102,7 @@ static void parse(struct bench *bench, int argc, char **argv) {
         case 'S': bench->scans = parse_list(optarg).at[0]; break;
         case 'l': bench->large = true; break;
         case 'p': bench->purge_each = true; break;
-        case 'C': bench->copying = true; break;
+        case 'C': bench->access = true; break;
         case 'j': bench->json = true; break;
         case 'h': (void)fputs(help, stdout); exit(0);
         default: (void)fputs(help, stderr); exit(2);
