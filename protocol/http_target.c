@@ -240,7 +240,7 @@ bool strobe_http_host_is_localhost(const struct strobe_http_host *host) {
 }
 
 bool strobe_http_host_is_dotless(const struct strobe_http_host *host) {
-    return !host->is_ip && find(host->name, '.') == host->name.len;
+    return !host->is_ip && find(host->name, '.') == host->name.len && find(host->name, '%') == host->name.len;
 }
 
 bool strobe_http_host_equals(const struct strobe_http_host *host, struct strobe_slice name) {

@@ -54,7 +54,7 @@ bool strobe_http_parse_host(struct strobe_slice text, struct strobe_http_host *h
 /* The three questions of SPEC 8 about a host that needs no permission, one function each, and the comparison with an
  * entry of allow-host (letters without case; one trailing dot of a name does not count). */
 bool strobe_http_host_is_localhost(const struct strobe_http_host *host); /* localhost and *.localhost */
-bool strobe_http_host_is_dotless(const struct strobe_http_host *host);   /* a name without a dot */
+bool strobe_http_host_is_dotless(const struct strobe_http_host *host);   /* a name without a dot, written plainly */
 bool strobe_http_host_equals(const struct strobe_http_host *host, struct strobe_slice name);
 
 /* An Origin field. */

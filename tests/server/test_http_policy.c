@@ -46,8 +46,8 @@ static void test_host_must_be_one_that_no_stranger_can_name(void **state) {
                                        "10.0.0.7",     "localhost",    "LOCALHOST:1",    "strobe",
                                        "strobe:7172",  "a.localhost",  "kv.example.org", "KV.EXAMPLE.ORG:80",
                                        "other.example"};
-    static const char *const foreign[] = {"evil.example", "kv.example.org.evil.example", "xkv.example.org",
-                                          "127.0.0.1.nip.io", "localhost.evil.example"};
+    static const char *const foreign[] = {"evil.example",     "kv.example.org.evil.example", "xkv.example.org",
+                                          "127.0.0.1.nip.io", "localhost.evil.example",      "evil%2Eexample"};
     char lines[128];
 
     (void)state;
