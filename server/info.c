@@ -68,7 +68,7 @@ static void write_server(struct facts *facts, struct text *text) {
 
 static void write_clients(struct facts *facts, struct text *text) {
     text_addf(text, "connected_clients:%zu\r\n", clients_count(services_clients(facts->services)));
-    text_addf(text, "cluster_connections:0\r\nmaxclients:%llu\r\n", (ull)services_config(facts->services)->max_clients);
+    text_addf(text, "cluster_connections:0\r\nmaxclients:%llu\r\n", (ull)services_clients_max(facts->services));
     text_addf(text, "blocked_clients:0\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n");
 }
 

@@ -5,8 +5,8 @@
  *
  * One acceptor that counts is even by construction; SO_REUSEPORT's hash is even only in the mean of many connections.
  * libuv's own uv_listen would make the handle on worker 0's loop, from which a stream cannot move.
- * Over max-clients a connection is opened only to be told so; of those REFUSALS_MAX may wait for their end at once,
- * further ones are closed without a word.
+ * Over max-clients, or what the limit on descriptors leaves of it, a connection is opened only to be told so; of those
+ * REFUSALS_MAX may wait for their end at once, further ones are closed without a word.
  * On failure: without descriptors accepting rests for REST_MS and the log says so; the queue of the kernel keeps
  * what comes.
  */
@@ -68,7 +68,7 @@ static struct worker *choose(struct listener *listener, unsigned *connections, u
 static void deal(struct listener *listener, int fd, const union conn_address *peer) {
     unsigned connections, refusals;
     struct worker *worker = choose(listener, &connections, &refusals);
-    bool refused = connections >= services_config(listener->services)->max_clients;
+    bool refused = connections >= services_clients_max(listener->services);
 
     if (refused && refusals >= REFUSALS_MAX) {
         close(fd);

@@ -41,7 +41,8 @@ enum {
     LISTENERS_MAX = 2 * 16 + 1, /* both ports on each address, and the Unix socket */
     SIGNALS = 3,
     SCANS_SPARE = 64,       /* snapshots beside those of scans: KEYS, streams */
-    DESCRIPTORS_SPARE = 192 /* beside those of clients: loops, listeners, log, refusals */
+    DESCRIPTORS_LOOP = 5,   /* of a libuv loop: it has four */
+    DESCRIPTORS_SPARE = 160 /* beside those of clients and loops: listeners, log, refusals */
 };
 
 struct server {
@@ -83,23 +84,29 @@ static void notify(const char *message) {
     close(fd);
 }
 
-/* Room for max-clients descriptors, or a warning that says how many there will be. */
-static void raise_descriptors(struct log *log, uint64_t max_clients) {
-    rlim_t wanted = (rlim_t)max_clients + DESCRIPTORS_SPARE;
+/* Room for max-clients descriptors; when the system gives fewer, a warning, and as many connections as there is room
+ * for: one that waited for a descriptor would wait without a word. */
+static void raise_descriptors(struct server *server, uint64_t max_clients) {
+    rlim_t spare = DESCRIPTORS_SPARE + (rlim_t)DESCRIPTORS_LOOP * server->threads;
+    rlim_t wanted = (rlim_t)max_clients + spare, got = wanted;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-    struct rlimit raised = {wanted, limit.rlim_max > wanted ? limit.rlim_max : wanted};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
-    raised = (struct rlimit){limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
-    if (setrlimit(RLIMIT_NOFILE, &raised) != 0) raised.rlim_cur = limit.rlim_cur;
-    if (raised.rlim_cur >= wanted) return;
-    log_warn(log, "server",
-             "the limit on open files allows fewer connections than max-clients; raise ulimit -n "
-             "max-clients=%llu possible=%llu limit=%llu",
-             (unsigned long long)max_clients,
-             raised.rlim_cur > DESCRIPTORS_SPARE ? (unsigned long long)raised.rlim_cur - DESCRIPTORS_SPARE : 0ULL,
-             (unsigned long long)raised.rlim_cur);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        struct rlimit raised = {wanted, limit.rlim_max > wanted ? limit.rlim_max : wanted};
+        if (setrlimit(RLIMIT_NOFILE, &raised) != 0) {
+            raised = (struct rlimit){limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
+            got = setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+        }
+    }
+    if (got < wanted) {
+        uint64_t possible = got > 2 * spare ? got - spare : got / 2;
+        log_warn(&server->log, "server",
+                 "the limit on open files allows fewer connections than max-clients; raise ulimit -n "
+                 "max-clients=%llu possible=%llu limit=%llu",
+                 (unsigned long long)max_clients, (unsigned long long)possible, (unsigned long long)got);
+        max_clients = possible < max_clients ? possible : max_clients;
+    }
+    services_set_clients_max(server->services, max_clients);
 }
 
 /* ---- stop and reload ------------------------------------------------------------------------ */
@@ -166,7 +173,7 @@ static void reload(struct server *server) {
     }
     log_set_level(&server->log, config->log_level);
     if (changed) {
-        raise_descriptors(&server->log, config->max_clients);
+        raise_descriptors(server, config->max_clients);
         scans_limit(server->scans, 0, config->scan_idle_timeout);
         for (unsigned i = 0; i < server->threads; i++) worker_reconfigure(server->workers[i]);
     }
@@ -339,7 +346,7 @@ static bool build(struct server *server, struct config *config) {
         log_error(&server->log, "server", "no memory to start");
         return false;
     }
-    raise_descriptors(&server->log, config_of(server)->max_clients);
+    raise_descriptors(server, config_of(server)->max_clients);
     if (!build_workers(server) || !build_signals(server)) {
         log_error(&server->log, "server", "cannot make the event loops; are there enough descriptors?");
         return false;

@@ -43,7 +43,8 @@ struct services {
     struct retired *configs; /* owned: all there were, the newest first; worker 0's */
     char config_path[PATH_MAX];
     char executable[PATH_MAX];
-    _Atomic size_t buffers; /* relaxed: a sum that is compared with a limit */
+    _Atomic size_t buffers;       /* relaxed: a sum that is compared with a limit */
+    _Atomic uint64_t clients_max; /* relaxed: a limit */
     uv_async_t wake;
     uv_mutex_t lock; /* of the two below */
     struct deferred *waiting;
@@ -104,6 +105,10 @@ uint32_t services_http_port(const struct services *services) {
 
 const struct config *services_config(const struct services *services) {
     return atomic_load_explicit(&services->config, memory_order_acquire);
+}
+
+uint64_t services_clients_max(const struct services *services) {
+    return atomic_load_explicit(&services->clients_max, memory_order_relaxed);
 }
 
 size_t services_buffers_add(struct services *services, ptrdiff_t delta) {
@@ -229,6 +234,10 @@ void services_set_worker(struct services *services, unsigned index, struct worke
 void services_set_ports(struct services *services, uint32_t port, uint32_t http_port) {
     services->port = port;
     services->http_port = http_port;
+}
+
+void services_set_clients_max(struct services *services, uint64_t most) {
+    atomic_store_explicit(&services->clients_max, most, memory_order_relaxed);
 }
 
 struct services *services_new(const struct services_parts *parts) {

@@ -41,6 +41,9 @@ uint32_t services_http_port(const struct services *services);
 /* The configuration as of now; one that SIGHUP replaced stays valid until the end of the process. Any thread. */
 const struct config *services_config(const struct services *services);
 
+/* Connections at the same time: max-clients, or what the limit on descriptors leaves of it. Any thread. */
+uint64_t services_clients_max(const struct services *services);
+
 /* Runs RUN(ARGUMENT) on libuv's thread pool, for work that may take long and waits for nobody (closing a snapshot,
  * freeing a flushed map). ARGUMENT is taken. Always runs it, once: during the stop, or without memory, on the calling
  * or the stopping thread. Any thread. */
@@ -80,6 +83,9 @@ void services_set_ports(struct services *services, uint32_t port, uint32_t http_
 
 /* Another configuration (taken) from now on. Worker 0's thread. */
 void services_set_config(struct services *services, struct config *config);
+
+/* See services_clients_max. Worker 0's thread, or before it runs. */
+void services_set_clients_max(struct services *services, uint64_t most);
 
 /* Starts and ends taking deferred work on worker 0's loop. After the end it runs where it is deferred. Results: 0,
  * or a uv error. Worker 0's thread, or before it runs. */

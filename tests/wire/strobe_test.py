@@ -123,12 +123,12 @@ def binary():
 
 
 class Server:
-    """A strobed with OPTIONS of the command line beside `--port auto --http-port auto`."""
+    """A strobed with OPTIONS of the command line beside `--port auto --http-port auto`; BEFORE runs in its process."""
 
-    def __init__(self, *options, env=None):
+    def __init__(self, *options, env=None, before=None):
         ports = [word for name in ("--port", "--http-port") if name not in options for word in (name, "auto")]
         self.process = subprocess.Popen([binary(), *ports, *map(str, options)], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, preexec_fn=before)
         self.pid = self.process.pid
         self.lines = []
         self.changed = threading.Condition()

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """test_core.py - what every connection is promised, whatever it asks: order, limits, timeouts, and a clean end."""
+import ctypes
 import os
 import re
+import resource
 import signal
 import socket
 import tempfile
@@ -12,6 +14,15 @@ import strobe_test
 from strobe_test import Client, ReplyError, Server, request
 
 DEBUG = ("--log-level", "debug")
+
+
+PR_CAPBSET_DROP = CAP_SYS_RESOURCE = 24  # linux/prctl.h, linux/capability.h
+
+
+def few_descriptors():
+    """For the process that becomes the server: 40 descriptors, and root may not raise that either."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 
 
 def closed(reason):
@@ -197,6 +208,19 @@ class Limits(unittest.TestCase):
                         break
             else:
                 self.fail("no place became free")
+            for client in clients:
+                client.close()
+
+    def test_connections_beyond_the_descriptors_get_a_clear_error(self):
+        with Server("--threads", "1", before=few_descriptors) as server:
+            server.wait_log(r" warn server the limit on open files .* max-clients=10000 possible=20 limit=40$")
+            clients = [server.client() for _ in range(20)]
+            for client in clients:
+                self.assertEqual(client.ask("PING"), b"PONG")
+            self.assertIn(b"\r\nmaxclients:20\r\n", clients[0].ask("INFO", "clients"))
+            for _ in range(30):
+                with server.client() as beyond:
+                    self.assertEqual(beyond.rest(), b"-ERR max number of clients reached\r\n")
             for client in clients:
                 client.close()
 
