@@ -324,6 +324,7 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct s
         table_make_room(&shard->live, &map->world, &shard->pool, key->hash, &segment) != STROBE_OK)
         return STROBE_NO_MEMORY;
 
+    if (__builtin_expect(shard->vigils != 0, 0)) shard_end_vigils(shard, key->hash);
     entry_set_version(*entry, ++shard->version);
     if (slot == SEGMENT_NO_SLOT) {
         segment_insert(segment, key->hash, *entry, expiry);

@@ -243,6 +243,21 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
  * NO_MEMORY. So several keys are erased all or none. Results: OK, NO_MEMORY (unchanged). */
 enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key) STROBE_INSIDE;
 
+/* Tells whether anything was put under a key since: what a version tells of a key that is there, for one that is
+ * absent. The caller's memory, which the map knows from begin to end; zeroed, it is one that was not begun. */
+struct strobe_vigil {
+    struct strobe_vigil *next, **at; /* the library's */
+    struct shard *shard;             /* NULL: not begun */
+    uint64_t hash;
+    bool ended; /* something was put; read it inside an access to KEY */
+};
+
+/* Begins VIGIL for KEY, which the access holds. It ends before its memory or the map go. Any thread; end outside of an
+ * access. (Another key with the same 64 bits of hash would end it too.) */
+void strobe_vigil_begin(struct strobe_access *access, const struct strobe_key *key, struct strobe_vigil *vigil)
+    STROBE_INSIDE;
+void strobe_vigil_end(struct strobe_vigil *vigil) STROBE_OUTSIDE;
+
 /* Reads COUNT keys as one batch whose memory misses overlap: calls VISIT(context, i, entry or NULL)
  * for each i in order, under that key's lock. Each key is read at its own instant; for one instant
  * use strobe_enter_many. VISIT must be brief and must not use the map. Any thread, outside of an access. */

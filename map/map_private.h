@@ -5,14 +5,18 @@
 #include "map/snapshot.h"
 #include "map/table.h"
 
+#define VIGIL_LISTS 64u /* by low bits of the hash */
+
 /* What a GET touches is in the first line: the lock and the directory. */
 struct shard {
     _Alignas(64) struct lock lock;
     uint64_t version SHARD_GUARDED; /* the last one given */
+    uint64_t vigils SHARD_GUARDED;  /* how many there are: nearly always none */
     struct table live;
     struct table *flushed SHARD_GUARDED; /* older tables that snapshots still need */
     struct directory_pool pool;
     uint64_t expired SHARD_GUARDED; /* swept since the start */
+    struct strobe_vigil *vigils_of[VIGIL_LISTS] SHARD_GUARDED;
 };
 
 struct strobe_map {
@@ -45,6 +49,9 @@ STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct shard *shard)
 /* Takes the entry in SLOT out of SEGMENT, which is frozen for NEWEST. Gives it back unless a copy keeps it (NULL). */
 struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
                                     segment_slot slot, uint64_t hash) STROBE_INSIDE;
+
+/* Ends the vigils of SHARD that are for HASH: something is put there. */
+void shard_end_vigils(struct shard *shard, uint64_t hash) STROBE_INSIDE;
 
 /* Takes FIRST, a list of flushed tables that nobody needs any more, apart. Outside of locks, may take long. */
 void map_free_tables(struct strobe_map *map, struct table *first);

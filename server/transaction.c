@@ -3,9 +3,9 @@
  *     keys     | watched, with versions | of the commands, in order |   one array, as strobe_enter_many wants it
  *     first -> queued -> queued -> ...                                  each in one piece with its words
  *
- * WATCH is by version: a key is as it was when it has the version that it had, or is absent as it was. Any write, also
- * of the same bytes, gives another version; expiry makes it absent. (So a key that was absent, came and went again is
- * as it was. Redis would call that touched; what EXEC then does is right in both.)
+ * WATCH is by version: a key is as it was when it has the version that it had. Any write, also of the same bytes, gives
+ * another version; expiry makes it absent. A key that was absent is as it was when nothing was put there since, which a
+ * vigil tells: that it is absent again says little to a client that has read it in between.
  *
  * Always: WATCH is refused once MULTI was said, so the watched keys come first. A key that is watched twice is there
  * twice, with the version it had each time, until the array is full: then the later ones go.
@@ -37,8 +37,20 @@ static void queued_free(struct queued *queued) {
     free(queued);
 }
 
-static char *watched_bytes(const struct strobe_key *key) {
-    return (char *)(uintptr_t)key->data; /* const for all others; these are our copies */
+/* Behind the data of a watched key. */
+struct watched {
+    struct strobe_vigil vigil; /* begun if the key was absent */
+    char bytes[];
+};
+
+static struct watched *watched_of(const struct strobe_key *key) {
+    return (struct watched *)(uintptr_t)(key->data - offsetof(struct watched, bytes)); /* ours, const for all others */
+}
+
+static void watched_free(const struct strobe_key *key) {
+    struct watched *watched = watched_of(key);
+    strobe_vigil_end(&watched->vigil);
+    free(watched);
 }
 
 void transaction_free(struct transaction *transaction) {
@@ -48,7 +60,7 @@ void transaction_free(struct transaction *transaction) {
         transaction->first = queued->next;
         queued_free(queued);
     }
-    for (size_t i = 0; i < transaction->watched; i++) free(watched_bytes(&transaction->keys[i]));
+    for (size_t i = 0; i < transaction->watched; i++) watched_free(&transaction->keys[i]);
     free(transaction->keys);
     free(transaction->versions);
     free(transaction);
@@ -71,8 +83,8 @@ static void forget_twice_watched(struct transaction *transaction) {
         size_t slot = key->hash & (slots - 1);
         while (table[slot] != 0 && !is_same(&transaction->keys[table[slot] - 1], key)) slot = (slot + 1) & (slots - 1);
         if (table[slot] != 0) {
-            transaction->memory -= key->len;
-            free(watched_bytes(key));
+            transaction->memory -= sizeof(struct watched) + key->len;
+            watched_free(key);
             continue;
         }
         transaction->keys[kept] = *key;
@@ -133,22 +145,25 @@ bool transaction_watch(struct transaction *transaction, struct command_call *cal
     first = transaction->watched;
     for (size_t i = 1; i < words; i++) {
         if (!command_key(call, i, &key)) continue; /* never in any map: nobody changes it */
-        char *bytes = malloc(key.len);
-        if (bytes == NULL) {
+        struct watched *watched = malloc(sizeof *watched + key.len);
+        if (watched == NULL) {
             command_error_status(call, STROBE_NO_MEMORY);
             return false;
         }
-        memcpy(bytes, key.data, key.len);
-        key.data = bytes;
-        transaction->memory += key.len;
+        watched->vigil = (struct strobe_vigil){0};
+        memcpy(watched->bytes, key.data, key.len);
+        key.data = watched->bytes;
+        transaction->memory += sizeof *watched + key.len;
         transaction->versions[transaction->watched] = 0; /* no version is 0: should WATCH fail now, EXEC will */
         transaction->keys[transaction->watched++] = key;
         transaction->keys_count = transaction->watched;
     }
     strobe_enter_many(call->map, transaction->keys + first, transaction->watched - first, &access);
     for (size_t i = first; i < transaction->watched; i++) {
-        const struct strobe_entry *entry = strobe_find(&access, &transaction->keys[i]);
+        const struct strobe_key *watched = &transaction->keys[i];
+        const struct strobe_entry *entry = strobe_find(&access, watched);
         transaction->versions[i] = entry == NULL ? 0 : strobe_entry_version(entry);
+        if (entry == NULL) strobe_vigil_begin(&access, watched, &watched_of(watched)->vigil);
     }
     strobe_leave(&access);
     return true;
@@ -157,7 +172,9 @@ bool transaction_watch(struct transaction *transaction, struct command_call *cal
 bool transaction_is_broken(const struct transaction *transaction, struct strobe_access *access) {
     for (size_t i = 0; i < transaction->watched; i++) {
         const struct strobe_entry *entry = strobe_find(access, &transaction->keys[i]);
+        const struct strobe_vigil *vigil = &watched_of(&transaction->keys[i])->vigil;
         if (transaction->versions[i] != (entry == NULL ? 0 : strobe_entry_version(entry))) return true;
+        if (entry == NULL && (vigil->shard == NULL || vigil->ended)) return true;
     }
     return false;
 }

@@ -542,6 +542,56 @@ static void test_memory_after_emptying_is_that_of_the_start(void **state) {
     map_world_close(&w);
 }
 
+STROBE_OUTSIDE static bool vigil_ended(struct map_world *w, const struct strobe_key *key,
+                                       const struct strobe_vigil *vigil) {
+    struct strobe_access access;
+
+    strobe_enter(w->map, key, &access);
+    bool ended = vigil->ended;
+    strobe_leave(&access);
+    return ended;
+}
+
+static void test_a_vigil_ends_when_its_key_is_put_though_it_is_gone_again(void **state) {
+    enum { KEYS = 300 };
+    struct map_world w;
+    struct strobe_vigil vigils[KEYS], unused = {0};
+    struct strobe_access access;
+    char names[KEYS][8];
+
+    (void)state;
+    map_world_open(&w, 2);
+    map_world_set(&w, "k0", "dead", w.now + 1); /* expired is absent, though its entry is still there */
+    w.now += 2;
+    strobe_map_tick(w.map);
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "k%u", i);
+        struct strobe_key key = map_world_key(&w, names[i]);
+        strobe_enter(w.map, &key, &access);
+        assert_null(strobe_find(&access, &key));
+        strobe_vigil_begin(&access, &key, &vigils[i]);
+        strobe_leave(&access);
+    }
+    for (unsigned i = 0; i < KEYS; i += 3) {
+        map_world_set(&w, names[i], "v", 0);
+        map_world_del(&w, names[i]);
+    }
+    for (unsigned i = 0; i < KEYS; i++) {
+        struct strobe_key key = map_world_key(&w, names[i]);
+        assert_int_equal(vigil_ended(&w, &key, &vigils[i]), i % 3 == 0);
+    }
+    for (unsigned i = 0; i < KEYS; i += 2) strobe_vigil_end(&vigils[i]); /* from all places of the lists */
+    for (unsigned i = 1; i < KEYS; i += 2) {
+        struct strobe_key key = map_world_key(&w, names[i]);
+        assert_int_equal(map_world_set(&w, names[i], "v", 0), STROBE_OK);
+        assert_true(vigil_ended(&w, &key, &vigils[i]));
+        strobe_vigil_end(&vigils[i]);
+    }
+    strobe_vigil_end(&vigils[1]); /* ended once, or never begun: nothing */
+    strobe_vigil_end(&unused);
+    map_world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_that_are_not_allowed_are_refused),
@@ -564,6 +614,7 @@ int main(void) {
         cmocka_unit_test(test_a_random_entry_is_found_inside_of_the_whole_map_if_one_is_alive),
         cmocka_unit_test(test_the_figures_are_true),
         cmocka_unit_test(test_memory_after_emptying_is_that_of_the_start),
+        cmocka_unit_test(test_a_vigil_ends_when_its_key_is_put_though_it_is_gone_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,26 @@ class Watch(unittest.TestCase):
             one.ask("WATCH", "k")  # which is gone already
             self.assertEqual(run(one, ("SET", "done", 1)), [b"OK"])
 
+    def test_a_key_that_was_absent_came_and_went_has_changed(self):
+        with Server("--threads", "2") as server, server.client() as one, server.client() as two:
+            for change in (["SET", "k", 1], ["INCR", "k"], ["MSET", "a", 1, "k", 2], ["SET", "k", 1, "PX", 1],
+                           ["COPY", "other", "k"], ["RENAMENX", "other", "k"]):
+                one.ask("FLUSHALL")
+                one.ask("SET", "other", "o")
+                one.ask("WATCH", "none", "k", "k")
+                two.ask(*change)
+                two.ask("DEL", "k")
+                self.assertIsNone(run(one, ("SET", "done", 1)), change)
+            one.ask("WATCH", "k")
+            two.ask("SET", "k", "v")
+            self.assertEqual(one.ask("GET", "k"), b"v")  # what it read in between is no longer so
+            two.ask("DEL", "k")
+            self.assertIsNone(run(one, ("SET", "copy of k", "v")))
+            one.ask("WATCH", "k")
+            one.ask("UNWATCH")
+            two.ask("SET", "k", "v")
+            self.assertEqual(run(one, ("GET", "k")), [b"v"])
+
     def test_keys_watched_again_and_again_cost_no_more(self):
         with Server() as server, server.client() as client, server.client() as other:
             for i in range(0, 3 * KEYS_MAX, 1024):
