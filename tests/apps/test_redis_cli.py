@@ -1,9 +1,17 @@
 #!/usr/bin/env python3
 """test_redis_cli.py - Debian's redis-cli and redis-benchmark against the text door, as people use them."""
+import fcntl
+import json
 import os
+import pty
 import re
+import select
+import struct
 import subprocess
 import sys
+import tempfile
+import termios
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
@@ -34,6 +42,12 @@ class RedisTools(unittest.TestCase):
     def cli(self, *arguments, **options):
         return self.tool("redis-cli", *arguments, **options).decode()
 
+    def refused(self, *arguments):
+        """All that redis-cli says when what it is asked for is not to be had. It ends by itself."""
+        done = subprocess.run(["redis-cli", "-p", str(self.server.port), *arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout
+
     def fill(self, count=KEYS):
         with self.server.client() as client:
             client.send(b"".join(strobe_test.request("SET", f"user:{i}", "x" * (i % 100 + 1)) for i in range(count)))
@@ -57,6 +71,43 @@ class RedisTools(unittest.TestCase):
     def test_commands_on_standard_input(self):
         told = self.cli(stdin=b'set greeting "hello world"\nget greeting\nset n 41\nincr n\nttl n\ndel n none\n')
         self.assertEqual(told, "OK\nhello world\nOK\n42\n-1\n1\n")
+
+    def test_forms_of_output(self):
+        self.server.resp("MSET", "k", "\u00e4\x01", "n", 1)
+        self.assertEqual(json.loads(self.cli("--json", "mget", "k", "none")), ["\u00e4\x01", None])
+        self.assertEqual(json.loads(self.cli("-2", "--json", "exists", "k")), 1)
+        self.assertIn("GET", [row[0].upper() for row in json.loads(self.cli("--json", "command", "info", "get"))])
+        self.assertEqual(json.loads(self.cli("--json", "command", "docs", "get"))["get"]["group"], "string")
+        self.assertEqual(self.cli("--quoted-json", "get", "k"), '"\\\\xc3\\\\xa4\\\\x01"\n')
+        self.assertEqual(self.cli("--csv", "scan", "0", "match", "n"), '"0","n"\n')
+        self.assertEqual(self.cli("-d", ",", "mget", "n", "none", "n"), "1,,1\n")
+        self.assertEqual(self.cli("-D", ";", "-r", "3", "incr", "n"), "2;3;4;")
+
+    def test_forms_of_input(self):
+        self.assertEqual(self.cli("-X", "TAG", "set", "k", "TAG", "ex", "100", stdin=b"a\0b"), "OK\n")
+        self.assertEqual(self.server.resp("GET", "k"), b"a\0b")
+        self.assertEqual(self.cli("--quoted-input", "set", r'"\x00\r\n"', '"v"'), "OK\n")
+        self.assertEqual(self.server.resp("GET", b"\0\r\n"), b"v")
+        self.assertEqual(self.cli("--scan", "--quoted-pattern", r'"\x00*"'), "\n")  # it prints up to the zero
+        url = f"redis://127.0.0.1:{self.server.port}/0"
+        done = subprocess.run(["redis-cli", "-u", url, "strlen", "k"], capture_output=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"3\n", b""))
+        self.assertEqual(self.cli("-n", "0", "-c", "strlen", "k"), "3\n")
+
+    def test_what_is_not_there_is_refused_in_words(self):
+        self.server.resp("SET", "word", "x")
+        self.assertEqual(self.refused("-e", "incr", "word"), (1, "ERR value is not an integer or out of range\n"))
+        self.assertIn("SELECT 1 failed: ERR DB index is out of range", self.refused("-n", "1", "get", "word")[1])
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            script.write("return redis.call('GET', KEYS[1])")
+            script.flush()
+            self.assertIn("ERR unknown command 'EVAL'", self.refused("--eval", script.name, "word", ",", "x")[1])
+        for mode in (("--rdb", os.devnull), ("--functions-rdb", os.devnull), ("--replica",)):
+            status, told = self.refused(*mode)
+            self.assertEqual(status, 1, mode)
+            self.assertIn("ERR unknown command", told)
+        self.assertIn("is not configured as a cluster node",
+                      self.refused("--cluster", "info", f"127.0.0.1:{self.server.port}")[1])
 
     def test_both_protocol_versions(self):
         self.cli("set", "k", "v")
@@ -108,6 +159,47 @@ class RedisTools(unittest.TestCase):
             finally:
                 program.kill()
         self.assertEqual([bool(row.match(line)) for line in lines], [False, False, True, True, True], lines)
+
+    def on_terminal(self, *arguments):
+        """redis-cli as a person has it, and the terminal's other end."""
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        program = subprocess.Popen(["redis-cli", "-p", str(self.server.port), *arguments], stdin=its, stdout=its,
+                                   stderr=its, env={**os.environ, "TERM": "xterm", "HOME": "/nonexistent"})
+        os.close(its)
+        self.addCleanup(os.close, ours)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        return program, ours
+
+    def until(self, terminal, pattern):
+        """Reads the terminal until what came matches; gives the match."""
+        came, end = "", time.monotonic() + strobe_test.PATIENCE
+        while not (found := re.search(pattern, came)):
+            ready, _, _ = select.select([terminal], [], [], max(0, end - time.monotonic()))
+            self.assertTrue(ready, f"{pattern!r} did not come, but {came!r}")
+            came += os.read(terminal, 65536).decode(errors="replace")
+        return found
+
+    def test_a_person_at_the_prompt(self):
+        program, terminal = self.on_terminal()
+        prompt = rf"127.0.0.1:{self.server.port}(\(TX\))?> (\r\x1b\[\d+C)?$"
+        self.until(terminal, prompt)
+        for typed, shown in (("set greeting \"hello\\tworld\"", r"OK\r\n"), ("get greeting", r'"hello\\tworld"\r\n'),
+                             ("incr n", r"\(integer\) 1\r\n"), ("get none", r"\(nil\)\r\n"),
+                             ("multi", r"OK\r\n"), ("incr n", r"QUEUED\r\n"), ("exec", r"1\) \(integer\) 2\r\n"),
+                             ("help getver", r"Gives the value of a key and its version"),
+                             ("hello 3", r"\"strobe_version\"|\"server\""), ("get none", r"\(nil\)\r\n")):
+            os.write(terminal, typed.encode() + b"\r")
+            self.until(terminal, shown + r"[\s\S]*" + prompt)
+        os.write(terminal, b"set ")
+        self.until(terminal, r"IFVER version.*KEEPTTL")  # the hint, from COMMAND DOCS
+        os.write(terminal, b"\x15quit\r")
+        self.assertEqual(program.wait(strobe_test.PATIENCE), 0)
+
+    def test_latency_over_time(self):
+        _, terminal = self.on_terminal("--latency-history", "-i", "1")
+        self.until(terminal, r"min: \d+, max: \d+, avg: [\d.]+ \([1-9]\d* samples\) -- 1\.\d+ seconds range")
 
     def test_benchmark_with_pipelines(self):
         told = self.tool("redis-benchmark", "-t", "set,get,incr,mset", "-P", "16", "-n", "100000", "-r", "10000",
