@@ -98,6 +98,10 @@ char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len) {
     return blob->bytes;
 }
 
+size_t strobe_blob_memory(const struct strobe_blob *blob) {
+    return sizeof *blob + blob->len;
+}
+
 struct strobe_blob *strobe_blob_share(struct strobe_blob *blob) {
     /* Whoever shares holds it already, so nothing has to be ordered. */
     atomic_fetch_add_explicit(&blob->holders, 1, memory_order_relaxed);
@@ -108,7 +112,7 @@ void strobe_blob_release(struct strobe_blob *blob) {
     if (!blob) return;
     /* Release: our reads come before. Acquire: the last one sees that everybody else's did. */
     if (atomic_fetch_sub_explicit(&blob->holders, 1, memory_order_acq_rel) == 1)
-        memory_release(blob->allocator, blob, sizeof *blob + blob->len, MEMORY_WORD);
+        memory_release(blob->allocator, blob, strobe_blob_memory(blob), MEMORY_WORD);
 }
 
 /* The blob for a new entry: the given one shared, or a new one. NULL: no memory. */

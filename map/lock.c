@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Looks before sleeping, some 5 us together: the longest usual hold, a segment copied for a scan, is waited out awake.
@@ -38,7 +39,14 @@ static void assert_not_held(const struct lock *lock) {
 }
 #endif
 
-void lock_wait(struct lock *lock) {
+static uint64_t clock_ns(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t lock_wait(struct lock *lock) {
     assert_not_held(lock);
     atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
     for (int spin = 0; spin < LOCK_SPINS; spin++) {
@@ -47,14 +55,16 @@ void lock_wait(struct lock *lock) {
         if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 &&
             atomic_compare_exchange_weak_explicit(&lock->state, &expected, 1, memory_order_acquire,
                                                   memory_order_relaxed))
-            return;
+            return 0;
         relax();
     }
+    uint64_t began = clock_ns();
     /* Taking it as 2 may wake nobody needlessly once, but never forgets a sleeper. */
     while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0) {
         /* EAGAIN (the state changed) and EINTR both mean: look again. */
         (void)syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
     }
+    return clock_ns() - began;
 }
 
 void lock_wake(struct lock *lock) {

@@ -41,8 +41,8 @@ struct lock {
 #endif
 };
 
-void lock_wait(struct lock *lock); /* the slow half of lock_enter */
-void lock_wake(struct lock *lock); /* the slow half of lock_leave */
+uint64_t lock_wait(struct lock *lock); /* the slow half of lock_enter */
+void lock_wake(struct lock *lock);     /* the slow half of lock_leave */
 
 #ifdef STROBE_DEBUG
 void lock_note_owner(struct lock *lock);
@@ -60,14 +60,17 @@ static inline void lock_assert_held(const struct lock *lock) {
 }
 #endif
 
-/* The acquire pairs with the release in lock_leave: what the last holder wrote is seen. */
-static inline void lock_enter(struct lock *lock) {
+/* The acquire pairs with the release in lock_leave: what the last holder wrote is seen. Returns for how many
+ * nanoseconds the thread slept. */
+static inline uint64_t lock_enter(struct lock *lock) {
     uint32_t expected = 0;
+    uint64_t slept = 0;
 
     if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
                                                  memory_order_relaxed))
-        lock_wait(lock);
+        slept = lock_wait(lock);
     lock_note_owner(lock);
+    return slept;
 }
 
 static inline void lock_leave(struct lock *lock) {

@@ -191,7 +191,7 @@ LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key
     access->first = map_shard_index(map, key->hash);
     access->held_many = 0;
     (void)way_to(map, &map->shards[access->first], key->hash); /* the miss begins before the lock is held, not after */
-    lock_enter(&map->shards[access->first].lock);
+    access->slept = lock_enter(&map->shards[access->first].lock);
     snapshots_instant(&map->snapshots, &access->instant, &access->newest);
 }
 
@@ -200,9 +200,10 @@ LOCK_UNCHECKED static void enter_held(struct strobe_map *map, struct strobe_acce
     access->map = map;
     access->first = 0;
     access->held_many = 1;
+    access->slept = 0;
     for (uint32_t word = 0; word < sizeof access->held / sizeof access->held[0]; word++) {
         for (uint64_t left = access->held[word]; left; left &= left - 1)
-            lock_enter(&map->shards[word * 64 + (uint32_t)__builtin_ctzll(left)].lock);
+            access->slept += lock_enter(&map->shards[word * 64 + (uint32_t)__builtin_ctzll(left)].lock);
     }
     snapshots_instant(&map->snapshots, &access->instant, &access->newest);
 }

@@ -186,6 +186,7 @@ struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry);
 /* A blob of LEN bytes, owned by the caller, who fills its bytes before sharing it; NULL without memory. */
 struct strobe_blob *strobe_blob_new(struct strobe_map *map, size_t len);
 char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len);
+size_t strobe_blob_memory(const struct strobe_blob *blob); /* bytes it takes */
 struct strobe_blob *strobe_blob_share(struct strobe_blob *blob);
 void strobe_blob_release(struct strobe_blob *blob); /* any thread; may outlive the access, not the map */
 
@@ -196,6 +197,7 @@ struct strobe_access {
     struct strobe_map *map;
     uint64_t instant;   /* the map's clock, read once after all locks were taken */
     uint64_t newest;    /* newest snapshot open at that instant, 0 = none */
+    uint64_t slept;     /* nanoseconds asleep before all locks were taken; the caller may read it */
     uint32_t first;     /* lowest shard held */
     uint32_t held_many; /* 0: only FIRST is held; else HELD tells */
     uint64_t held[16];  /* a bit for every shard held */

@@ -68,11 +68,12 @@ static bool is_in(const struct command *command, enum category category) {
     unsigned flags = command->flags;
     bool container = (flags & COMMAND_CONTAINER) != 0;
     switch (category) {
-    case CATEGORY_KEYSPACE: return strcmp(command->group, "generic") == 0 || (flags & COMMAND_CAT_KEYSPACE) != 0;
+    case CATEGORY_KEYSPACE:
+        return (strcmp(command->group, "generic") == 0 && !container) || (flags & COMMAND_CAT_KEYSPACE) != 0;
     case CATEGORY_READ: return (flags & COMMAND_READONLY) != 0;
     case CATEGORY_WRITE: return (flags & COMMAND_WRITE) != 0;
     case CATEGORY_STRING: return strcmp(command->group, "string") == 0;
-    case CATEGORY_ADMIN: return (flags & COMMAND_ADMIN) != 0;
+    case CATEGORY_ADMIN: return (flags & (COMMAND_ADMIN | COMMAND_CAT_ADMIN)) != 0;
     case CATEGORY_FAST: return (flags & COMMAND_FAST) != 0;
     case CATEGORY_SLOW: return (flags & COMMAND_FAST) == 0;
     case CATEGORY_DANGEROUS: return (flags & (COMMAND_ADMIN | COMMAND_CAT_DANGEROUS)) != 0;

@@ -1,4 +1,4 @@
-/* cmd_scan.c - SCAN, a page of a snapshot for each call, and KEYS, a whole snapshot in one reply.
+/* cmd_scan.c - SCAN, a page of a snapshot for each call; KEYS, a whole snapshot in one reply; and DELPREFIX.
  *
  * SCAN only reads its words and writes what scans_page() shows it; the cursor and the number of keys are
  * known last, so the keys go aside first.
@@ -6,7 +6,8 @@
  * then to tell, and both are the same, because it is a snapshot. It works in slices, so that other
  * connections of the loop are served between them: small maps within the call, larger ones as a job.
  * Should the limit on snapshots' memory close it while it tells, the array cannot be finished, and the
- * connection closes. */
+ * connection closes.
+ * DELPREFIX removes in such slices (removal.c). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "protocol/number.h"
 #include "server/commands.h"
 #include "server/exec.h"
+#include "server/removal.h"
 #include "server/scans.h"
 #include "server/services.h"
 
@@ -210,5 +212,55 @@ enum command_outcome cmd_keys(struct command_call *call) {
     }
     /* A broken one is the door's to find out: the next slice breaks again. */
     call->job = &keys->job;
+    return COMMAND_LATER;
+}
+
+/* ---- DELPREFIX ------------------------------------------------------------------------------------------ */
+
+struct delprefix {
+    struct command_job job; /* first, so that a job is a delprefix */
+    struct removal *removal;
+};
+
+static enum command_slice delprefix_slice(struct command_job *job, struct strobe_reply *reply) {
+    struct delprefix *delprefix = (struct delprefix *)job;
+    enum removal_step step = removal_step(delprefix->removal);
+    if (step == REMOVAL_MORE) return COMMAND_SLICE_MORE;
+    if (step == REMOVAL_DONE) {
+        strobe_reply_integer(reply, (int64_t)removal_count(delprefix->removal));
+    } else {
+        strobe_reply_error(reply, "OOM", "out of memory; some keys of the prefix are left, ask again");
+    }
+    return COMMAND_SLICE_DONE;
+}
+
+static void delprefix_release(struct command_job *job) {
+    struct delprefix *delprefix = (struct delprefix *)job;
+    removal_close(delprefix->removal);
+    free(delprefix);
+}
+
+enum command_outcome cmd_delprefix(struct command_call *call) {
+    struct strobe_slice prefix = command_arg(call, 1);
+    if (prefix.len == 0) {
+        strobe_reply_error(call->reply, "ERR", "an empty prefix would remove every key: FLUSHALL does that");
+        return COMMAND_DONE;
+    }
+    struct delprefix *delprefix = calloc(1, sizeof *delprefix);
+    enum strobe_status status = STROBE_NO_MEMORY;
+    if (delprefix != NULL) status = removal_open(call->services, prefix, &delprefix->removal);
+    if (status != STROBE_OK) {
+        free(delprefix);
+        command_error_status(call, status);
+        return COMMAND_DONE;
+    }
+    size_t memory = sizeof *delprefix + removal_memory(delprefix->removal);
+    delprefix->job = (struct command_job){delprefix_slice, delprefix_release, memory};
+    enum command_slice slice = delprefix_slice(&delprefix->job, call->reply);
+    if (slice == COMMAND_SLICE_DONE) {
+        delprefix_release(&delprefix->job);
+        return COMMAND_DONE;
+    }
+    call->job = &delprefix->job;
     return COMMAND_LATER;
 }

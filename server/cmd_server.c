@@ -1,4 +1,4 @@
-/* cmd_server.c - the commands about the server: INFO, CONFIG GET, TIME, HELP.
+/* cmd_server.c - the commands about the server: INFO, CONFIG GET, TIME, SAVE and its kin, HELP.
  *
  * CONFIG GET knows strobe's options by their names, and those of Redis's that clients ask for: some are
  * ours under another name, others have one value here. */
@@ -11,6 +11,7 @@
 #include "server/commands.h"
 #include "server/config.h"
 #include "server/info.h"
+#include "server/metrics.h"
 #include "server/services.h"
 #include "server/text.h"
 
@@ -18,21 +19,11 @@ static struct strobe_slice slice_of(const char *text) {
     return strobe_slice_make(text, strlen(text));
 }
 
-static enum command_outcome reply_text(struct command_call *call, struct text *text) {
-    if (text->failed) {
-        command_error_status(call, STROBE_NO_MEMORY);
-    } else {
-        strobe_reply_verbatim(call->reply, "txt", text_slice(text));
-    }
-    text_fini(text);
-    return COMMAND_DONE;
-}
-
 enum command_outcome cmd_info(struct command_call *call) {
     struct text text;
     text_init(&text);
     info_write(call->services, call->request->args + 1, command_argc(call) - 1, &text);
-    return reply_text(call, &text);
+    return command_text(call, &text);
 }
 
 enum command_outcome cmd_time(struct command_call *call) {
@@ -43,6 +34,54 @@ enum command_outcome cmd_time(struct command_call *call) {
     strobe_reply_bulk_uint64(call->reply, (uint64_t)now.tv_nsec / 1000);
     return COMMAND_DONE;
 }
+
+/* ---- saving --------------------------------------------------------------------------------------------- */
+
+/* Nothing was saved yet: the start stands for it, as in Redis. */
+enum command_outcome cmd_lastsave(struct command_call *call) {
+    strobe_reply_integer(call->reply, (int64_t)(metrics_start_ms(services_metrics(call->services)) / 1000));
+    return COMMAND_DONE;
+}
+
+static enum command_outcome refuse_saving(struct command_call *call) {
+    strobe_reply_error(call->reply, "ERR", "there is nothing to save to: this server has no data-file");
+    return COMMAND_DONE;
+}
+
+enum command_outcome cmd_save(struct command_call *call) {
+    return refuse_saving(call);
+}
+
+enum command_outcome cmd_bgsave(struct command_call *call) {
+    if (command_argc(call) > 2 || (command_argc(call) == 2 && !command_is(call, 1, "SCHEDULE"))) {
+        command_error_syntax(call);
+        return COMMAND_DONE;
+    }
+    return refuse_saving(call);
+}
+
+#ifdef STROBE_DEBUG
+
+/* DEBUG SLEEP seconds: this connection's loop does nothing meanwhile, which is what it is for. */
+enum command_outcome cmd_debug(struct command_call *call) {
+    double seconds;
+    if (command_argc(call) != 3 || !command_is(call, 1, "SLEEP")) {
+        struct strobe_slice word = command_arg(call, 1);
+        strobe_reply_errorf(call->reply, "ERR",
+                            "unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
+                            (int)(word.len > 128 ? 128 : word.len), word.data);
+    } else if (!strobe_number_parse_double(command_arg(call, 2), &seconds) || seconds < 0 || seconds > 3600) {
+        strobe_reply_error(call->reply, "ERR", "value is not a valid float");
+    } else {
+        struct timespec left = {.tv_sec = (time_t)seconds};
+        left.tv_nsec = (long)((seconds - (double)left.tv_sec) * 1e9);
+        while (nanosleep(&left, &left) != 0) continue;
+        strobe_reply_ok(call->reply);
+    }
+    return COMMAND_DONE;
+}
+
+#endif
 
 /* ---- CONFIG GET ----------------------------------------------------------------------------------------- */
 
@@ -148,18 +187,18 @@ enum command_outcome cmd_help(struct command_call *call) {
         text_addf(&text, "strobe %s: SET greeting hello, GET greeting, SCAN 0, QUIT. HELP name tells about one.\n",
                   services_version());
         for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) add_group(&text, groups[i]);
-        return reply_text(call, &text);
+        return command_text(call, &text);
     }
     const struct command *command =
         command_find_words(services_commands(call->services), call->request->args + 1, command_argc(call) - 1);
     if (command == NULL) {
         text_addf(&text, "No such command. HELP alone lists all.\n");
-        return reply_text(call, &text);
+        return command_text(call, &text);
     }
     add_name(&text, command);
     text_addf(&text, "\n  %s\n  since: %s\n  group: %s\n  cost: %s\n", command->summary, command->since, command->group,
               command->complexity);
-    return reply_text(call, &text);
+    return command_text(call, &text);
 }
 
 /* CLIENT, CONFIG: only their subcommands do something. */

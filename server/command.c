@@ -18,6 +18,7 @@
 #include "server/metrics.h"
 #include "server/services.h"
 #include "server/session.h"
+#include "server/text.h"
 
 static_assert(STROBE_COPY_MAX == STROBE_BLOB_MIN, "a value that is not copied has a blob to hold");
 
@@ -114,6 +115,7 @@ void command_prepare(struct command_call *call) {
     call->command = command_find_words(services_commands(call->services), request->args, request->argc);
     call->key.data = NULL;
     call->job = NULL;
+    call->ran = false;
     if (call->command == NULL) return;
     size_t first = (size_t)call->command->first_key;
     if (first == 0 || first >= request->argc || !command_is_key(request->args[first])) return;
@@ -170,6 +172,7 @@ static enum command_outcome run(struct command_call *call) {
         commands_wait(call);
         return COMMAND_DONE;
     }
+    call->ran = true;
     return call->command->run(call);
 }
 
@@ -267,6 +270,16 @@ void command_error_status(struct command_call *call, enum strobe_status status) 
         break;
     default: strobe_reply_error(call->reply, "ERR", strobe_status_text(status)); break;
     }
+}
+
+enum command_outcome command_text(struct command_call *call, struct text *text) {
+    if (text->failed) {
+        command_error_status(call, STROBE_NO_MEMORY);
+    } else {
+        strobe_reply_verbatim(call->reply, "txt", text_slice(text));
+    }
+    text_fini(text);
+    return COMMAND_DONE;
 }
 
 bool command_integer(struct command_call *call, size_t i, int64_t *value) {

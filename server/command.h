@@ -16,27 +16,28 @@
 #include "map/map.h"
 #include "protocol/reply.h"
 #include "protocol/request.h"
+#include "server/metrics.h"
 
 struct command_job;
 struct command_table;
 struct exec;
-struct metrics_slot;
 struct services;
 struct session;
 
 /* What a row says about itself, in the order in which COMMAND INFO lists it. */
-#define COMMAND_FLAG_LIST(X)        \
-    X(WRITE, "write")               \
-    X(READONLY, "readonly")         \
-    X(DENYOOM, "denyoom")           \
-    X(ADMIN, "admin")               \
-    X(NOSCRIPT, "noscript")         \
-    X(LOADING, "loading")           \
-    X(STALE, "stale")               \
-    X(FAST, "fast")                 \
-    X(NO_AUTH, "no_auth")           \
-    X(ALLOW_BUSY, "allow_busy")     \
-    X(SKIP_SLOWLOG, "skip_slowlog") \
+#define COMMAND_FLAG_LIST(X)                \
+    X(WRITE, "write")                       \
+    X(READONLY, "readonly")                 \
+    X(DENYOOM, "denyoom")                   \
+    X(ADMIN, "admin")                       \
+    X(NOSCRIPT, "noscript")                 \
+    X(LOADING, "loading")                   \
+    X(STALE, "stale")                       \
+    X(FAST, "fast")                         \
+    X(NO_AUTH, "no_auth")                   \
+    X(ALLOW_BUSY, "allow_busy")             \
+    X(SKIP_SLOWLOG, "skip_slowlog")         \
+    X(NO_ASYNC_LOADING, "no_async_loading") \
     X(NO_MULTI, "no_multi")
 
 enum command_flag_bit {
@@ -59,7 +60,9 @@ enum command_flag {
     COMMAND_AT_ONCE = 32 << COMMAND_BITS,   /* runs also between MULTI and EXEC */
     COMMAND_AFTER = 64 << COMMAND_BITS,     /* EXEC runs it when its locks are left */
     COMMAND_SNAPSHOT = 128 << COMMAND_BITS, /* the same, and it reads a snapshot */
-    COMMAND_WHOLE = 256 << COMMAND_BITS     /* EXEC locks the whole map for it */
+    COMMAND_WHOLE = 256 << COMMAND_BITS,    /* EXEC locks the whole map for it */
+    COMMAND_TIMED = 4096 << COMMAND_BITS,   /* may take long for a short request: its time is taken by itself */
+    COMMAND_CAT_ADMIN = 8192 << COMMAND_BITS
 };
 
 /* What the door does after a call. */
@@ -82,6 +85,7 @@ struct command_call {
     struct exec *exec;             /* the EXEC that runs this call; NULL: it runs by itself */
     const struct command *command; /* prepare's: the row, NULL when there is no such command */
     struct strobe_key key;         /* prepare's: the first key, hashed; DATA is NULL when the call has no valid one */
+    bool ran;                      /* execute's: it was not refused, and does not wait for EXEC */
     struct command_job *job;       /* execute's, with COMMAND_LATER: owned by the door from then on */
 };
 
@@ -197,7 +201,9 @@ STROBE_ENTERS COMMAND_UNCHECKED static inline struct strobe_access *command_ente
 
 STROBE_LEAVES COMMAND_UNCHECKED static inline void command_leave(const struct command_call *call,
                                                                  struct strobe_access *access) {
-    if (call->access == NULL) strobe_leave(access);
+    if (call->access != NULL) return;
+    if (access->slept != 0) metrics_count(call->metrics, METRICS_LOCK_WAIT_NS, access->slept);
+    strobe_leave(access);
 }
 
 /* Frees ENTRY (or NULL), which a put or an erase left, or which was never put: after command_leave, and in EXEC when
@@ -221,6 +227,10 @@ void command_error_arity(struct command_call *call);
 void command_error_expire(struct command_call *call);     /* "invalid expire time in 'set' command" */
 void command_error_subcommand(struct command_call *call); /* "unknown subcommand 'x'. Try CLIENT HELP." */
 void command_error_status(struct command_call *call, enum strobe_status status); /* of the map, not OK */
+
+/* Replies with TEXT, which it ends, or with an error if it has failed. */
+struct text;
+enum command_outcome command_text(struct command_call *call, struct text *text);
 
 /* Reads word I as a number; an error is written when it answers false. */
 bool command_integer(struct command_call *call, size_t i, int64_t *value);

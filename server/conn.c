@@ -107,6 +107,7 @@ struct conn {
     bool ended;  /* the peer's end was seen */
     bool same;   /* see conn_same_request */
     bool stopping;
+    bool tells_flushed;        /* see conn_tell_flushed */
     max_align_t state_bytes[]; /* the door's */
 };
 
@@ -132,6 +133,14 @@ void conn_want(struct conn *conn, size_t bytes) {
 
 void conn_same_request(struct conn *conn) {
     conn->same = true;
+}
+
+void conn_tell_flushed(struct conn *conn) {
+    conn->tells_flushed = true;
+}
+
+uint64_t conn_request_age(const struct conn *conn) {
+    return conn->request_at == 0 ? 0 : worker_now(conn->worker) - conn->request_at;
 }
 
 void conn_why(struct conn *conn, enum conn_reason reason) {
@@ -439,6 +448,10 @@ static void settle(struct conn *conn) {
         return;
     }
     size_t pending = strobe_out_pending(&conn->out);
+    if (pending == 0 && conn->tells_flushed) {
+        conn->tells_flushed = false;
+        conn->door->flushed(conn, conn->state_bytes);
+    }
     if (conn->state == STATE_READING && conn->stopping && conn->last == 0) {
         flush_and_close(conn, CONN_REASON_SHUTDOWN, conn->linger);
     } else if (conn->state == STATE_READING && pending >= STROBE_REPLY_HIGH_WATER) {

@@ -97,6 +97,10 @@ struct door {
      * MAX_CLIENTS (it was opened only for this). May write nothing. */
     void (*refuse)(struct conn *conn, void *state, enum conn_reason reason);
 
+    /* Everything written so far was taken by the system; called once after conn_tell_flushed(). Writes nothing. May
+     * be NULL for a door that never asks. */
+    void (*flushed)(struct conn *conn, void *state);
+
     /* Bytes of memory that STATE holds beyond state_size, for max-buffers. */
     size_t (*memory)(const void *state);
 };
@@ -115,6 +119,13 @@ void conn_want(struct conn *conn, size_t bytes);
 /* No request was completed in this input, so that the unfinished one is still the same: its time to be whole runs
  * on. For a door that takes unfinished bytes to itself. */
 void conn_same_request(struct conn *conn);
+
+/* The door wants `flushed` when what it wrote so far, or more, is with the system. */
+void conn_tell_flushed(struct conn *conn);
+
+/* For how many milliseconds, by the loop's clock, the request that is being looked at has been coming in; 0: it came
+ * whole. */
+uint64_t conn_request_age(const struct conn *conn);
 
 /* The reason that a CLOSE or LINGER stands for; without it QUIT. */
 void conn_why(struct conn *conn, enum conn_reason reason);

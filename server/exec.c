@@ -308,6 +308,7 @@ enum command_outcome exec_run(struct command_call *call, struct transaction *tra
     enter_with_snapshots(exec);
     bool broken = transaction_is_broken(transaction, &exec->access);
     if (!broken) run_all(exec);
+    if (exec->access.slept != 0) metrics_count(call->metrics, METRICS_LOCK_WAIT_NS, exec->access.slept);
     strobe_leave(&exec->access);
     free_dead(exec);
     if (!broken) return finish(exec, call);

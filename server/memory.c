@@ -62,11 +62,30 @@ static void allocator_figures(struct memory_figures *figures) {
     figures->allocated = figure("stats.allocated");
     figures->active = figure("stats.active");
     figures->mapped = figure("stats.mapped");
+    figures->pages = figure("stats.resident");
     figures->retained = figure("stats.retained");
 }
 
 #define STRINGIFY(x) #x
 #define STRING(x)    STRINGIFY(x)
+
+size_t memory_block(size_t size) {
+    return nallocx(size, MALLOCX_ALIGN(16));
+}
+
+void memory_forget_cached(void) {
+    mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+}
+
+void memory_purge(void) {
+    memory_forget_cached();
+    mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
+}
+
+bool memory_report(void (*piece)(void *context, const char *text), void *context) {
+    malloc_stats_print(piece, context, NULL);
+    return true;
+}
 
 const char *memory_allocator_name(void) {
     return "jemalloc-" STRING(JEMALLOC_VERSION_MAJOR) "." STRING(JEMALLOC_VERSION_MINOR) "." STRING(
@@ -93,7 +112,25 @@ static void allocator_figures(struct memory_figures *figures) {
     struct mallinfo2 info = mallinfo2();
 
     figures->allocated = info.uordblks + info.hblkhd;
-    figures->active = figures->mapped = info.arena + info.hblkhd;
+    figures->active = figures->mapped = figures->pages = info.arena + info.hblkhd;
+}
+
+/* glibc's: a word before it, in steps of 16, never less than 32; libsanitizer's are similar. */
+size_t memory_block(size_t size) {
+    size_t block = (size + sizeof(size_t) + 15) & ~(size_t)15;
+    return block < 32 ? 32 : block;
+}
+
+void memory_forget_cached(void) {}
+
+void memory_purge(void) {
+    malloc_trim(0);
+}
+
+bool memory_report(void (*piece)(void *context, const char *text), void *context) {
+    (void)piece;
+    (void)context;
+    return false;
 }
 
 const char *memory_allocator_name(void) {

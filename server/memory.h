@@ -19,10 +19,23 @@ struct memory_figures {
     uint64_t allocated; /* by malloc's callers */
     uint64_t active;    /* pages with allocations in them */
     uint64_t mapped;
+    uint64_t pages;    /* resident by the allocator's own account */
     uint64_t retained; /* given back to the system, address space kept */
     uint64_t resident; /* by the system's account (RSS), also under libc's malloc */
 };
 void memory_figures(struct memory_figures *figures);
+
+/* The size of the block that the allocator gives the map for SIZE bytes. Any thread. */
+size_t memory_block(size_t size);
+
+/* Gives what the calling thread keeps for its next allocations back to the allocator. */
+void memory_forget_cached(void);
+
+/* Gives every page that nothing uses back to the system: milliseconds, and more for gigabytes. Any thread. */
+void memory_purge(void);
+
+/* Shows PIECE the allocator's own report, a piece of text at a time. false: it has none. */
+bool memory_report(void (*piece)(void *context, const char *text), void *context);
 
 /* What this process may use: the machine's memory or its cgroup's limit, whichever is less. */
 uint64_t memory_total(void);

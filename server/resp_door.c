@@ -24,6 +24,7 @@
 #include "server/log.h"
 #include "server/services.h"
 #include "server/session.h"
+#include "server/timing.h"
 #include "server/worker.h"
 
 struct resp_batch {
@@ -38,7 +39,9 @@ struct resp_conn {
     struct strobe_resp_parser parser;
     struct strobe_reply reply;
     struct session session;
-    struct command_job *job; /* owned; NULL: none */
+    struct command_job *job;  /* owned; NULL: none */
+    struct timing_job timing; /* of the job */
+    bool waits_for_peer;      /* the job: it wrote so much that this must go first */
 };
 
 struct resp_batch *resp_batch_new(void) {
@@ -79,8 +82,12 @@ static void resp_close(struct conn *conn, void *state) {
 
 static enum conn_step job_step(struct conn *conn, void *context) {
     struct resp_conn *resp = context;
+    struct timing_slice timed = timing_slice_begin(&resp->timing, conn, resp->waits_for_peer);
+    enum command_slice slice = resp->job->slice(resp->job, &resp->reply);
 
-    switch (resp->job->slice(resp->job, &resp->reply)) {
+    timing_slice_end(&resp->timing, conn, timed);
+    resp->waits_for_peer = strobe_out_pending(conn_out(conn)) > STROBE_REPLY_HIGH_WATER / 2;
+    switch (slice) {
     case COMMAND_SLICE_MORE: return CONN_STEP_AGAIN;
     case COMMAND_SLICE_DONE: return CONN_STEP_DONE;
     default: break;
@@ -93,12 +100,17 @@ static void job_drop(struct conn *conn, void *context) {
     struct resp_conn *resp = context;
 
     conn_stall_timeout(conn, 0);
+    timing_job_end(&resp->timing, conn);
     resp->job->release(resp->job);
     resp->job = NULL;
 }
 
-static void start_job(struct conn *conn, struct resp_conn *resp, struct command_job *job) {
-    resp->job = job;
+static void start_job(struct timing *timing, struct resp_conn *resp, const struct command_call *call) {
+    struct conn *conn = timing->conn;
+
+    resp->job = call->job;
+    resp->waits_for_peer = strobe_out_pending(conn_out(conn)) > STROBE_REPLY_HIGH_WATER / 2;
+    timing_job_begin(timing, &resp->timing, call);
     conn_stall_timeout(conn, worker_config(conn_worker(conn))->scan_idle_timeout);
     conn_work(conn, &(struct conn_job){.step = job_step, .drop = job_drop, .context = resp});
 }
@@ -143,25 +155,45 @@ static void prepare(struct resp_batch *batch, struct conn *conn, struct resp_con
     strobe_map_tick(map);
 }
 
-/* Executes the batch, or its first part. *DONE is how many; MORE: all of them, and the next may follow. */
-static enum conn_answer execute(struct resp_batch *batch, struct conn *conn, struct resp_conn *resp, size_t count,
-                                size_t *done) {
+/* What the door does after CALL, of which LAST in the batch says that none follows. */
+static enum conn_answer after_call(struct timing *timing, struct resp_conn *resp, const struct command_call *call,
+                                   enum command_outcome outcome, bool last) {
+    struct conn *conn = timing->conn;
     const struct strobe_out *out = conn_out(conn);
 
-    for (size_t i = 0; i < count; i++) {
-        struct command_call *call = &batch->calls[i];
-        enum command_outcome outcome = command_execute(call);
-        *done = i + 1;
-        if (outcome == COMMAND_CLOSE) return CONN_CLOSE;
-        if (outcome == COMMAND_LATER) {
-            start_job(conn, resp, call->job);
-            return CONN_PAUSE;
-        }
-        if (strobe_out_status(out) != STROBE_BUF_OK) return CONN_PAUSE;
-        if (*done < count && call->command != NULL && (call->command->flags & COMMAND_LONG) != 0) return CONN_PAUSE;
-        if (strobe_out_pending(out) >= STROBE_REPLY_HIGH_WATER && conn_full(conn)) return CONN_PAUSE;
+    if (outcome == COMMAND_CLOSE) return CONN_CLOSE;
+    if (outcome == COMMAND_LATER) {
+        start_job(timing, resp, call);
+        return CONN_PAUSE;
     }
+    if (strobe_out_status(out) != STROBE_BUF_OK) return CONN_PAUSE;
+    if (!last && call->command != NULL && (call->command->flags & COMMAND_LONG) != 0) return CONN_PAUSE;
+    if (strobe_out_pending(out) >= STROBE_REPLY_HIGH_WATER && conn_full(conn)) return CONN_PAUSE;
     return CONN_MORE;
+}
+
+/* Executes the batch, or its first part. *DONE is how many; MORE: all of them, and the next may follow. */
+static enum conn_answer execute(struct resp_batch *batch, struct timing *timing, struct resp_conn *resp, size_t count,
+                                size_t *done) {
+    enum conn_answer answer = CONN_MORE;
+    size_t timed = 0; /* calls of which the time was taken */
+
+    timing_start(timing);
+    while (answer == CONN_MORE && *done < count) {
+        struct command_call *call = &batch->calls[*done];
+        bool alone = timing_is_alone(timing, call);
+        if (alone) {
+            timing_end(timing, &batch->calls[timed], *done - timed);
+            timed = *done;
+        }
+        enum command_outcome outcome = command_execute(call);
+        ++*done;
+        if (alone && outcome != COMMAND_LATER) timing_end(timing, call, 1);
+        if (alone) timed = *done;
+        answer = after_call(timing, resp, call, outcome, *done == count);
+    }
+    timing_end(timing, &batch->calls[timed], *done - timed);
+    return answer;
 }
 
 /* The stream cannot be trusted any more. */
@@ -184,14 +216,16 @@ static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe
     struct resp_conn *resp = state;
     struct resp_batch *batch = worker_batch(conn_worker(conn));
     enum strobe_parse result;
+    struct timing timing;
     size_t at = 0;
 
+    timing_begin(&timing, conn);
     do {
         size_t count = parse(batch, resp, input, &at, &result);
         if (count > 0) {
             size_t done = 0;
             prepare(batch, conn, resp, count);
-            enum conn_answer answer = execute(batch, conn, resp, count, &done);
+            enum conn_answer answer = execute(batch, &timing, resp, count, &done);
             const struct command *last = batch->calls[done - 1].command;
             client_did(conn_client(conn), last != NULL ? last->name : NULL, done);
             if (answer != CONN_MORE) {
@@ -228,6 +262,11 @@ static void resp_refuse(struct conn *conn, void *state, enum conn_reason reason)
     }
 }
 
+static void resp_flushed(struct conn *conn, void *state) {
+    (void)state;
+    timing_flushed(conn);
+}
+
 static size_t resp_memory(const void *state) {
     const struct resp_conn *resp = state;
 
@@ -235,10 +274,11 @@ static size_t resp_memory(const void *state) {
            (resp->job != NULL ? resp->job->memory : 0);
 }
 
-#define RESP_DOOR(text, counted)                                                                                  \
-    {                                                                                                             \
-        .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,           \
-        .close = resp_close, .input = resp_input, .half = resp_half, .refuse = resp_refuse, .memory = resp_memory \
+#define RESP_DOOR(text, counted)                                                                                     \
+    {                                                                                                                \
+        .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,              \
+        .close = resp_close, .input = resp_input, .half = resp_half, .refuse = resp_refuse, .flushed = resp_flushed, \
+        .memory = resp_memory                                                                                        \
     }
 
 const struct door resp_door = RESP_DOOR("resp", METRICS_DOOR_RESP);

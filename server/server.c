@@ -27,6 +27,7 @@
 #include "server/clock.h"
 #include "server/command.h"
 #include "server/http_door.h"
+#include "server/latency.h"
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/memory.h"
@@ -34,6 +35,7 @@
 #include "server/resp_door.h"
 #include "server/scans.h"
 #include "server/services.h"
+#include "server/slowlog.h"
 #include "server/upkeep.h"
 #include "server/worker.h"
 
@@ -51,6 +53,8 @@ struct server {
     struct command_table *commands;
     struct clients *clients;
     struct metrics *metrics;
+    struct latency *latency;
+    struct slowlog *slowlog;
     struct scans *scans;
     struct services *services;
     struct worker **workers;
@@ -213,12 +217,16 @@ static bool build_services(struct server *server, struct config *config) {
     server->commands = command_table_new();
     server->clients = clients_new();
     server->metrics = metrics_new(server->threads, clock_wall_ms());
+    server->latency = latency_new(server->threads);
+    server->slowlog = slowlog_new();
     if (server->workers != NULL && server->commands != NULL && server->clients != NULL && server->metrics != NULL &&
-        strobe_map_new(&options, &server->map) == STROBE_OK) {
+        server->latency != NULL && server->slowlog != NULL && strobe_map_new(&options, &server->map) == STROBE_OK) {
         const struct services_parts parts = {.map = server->map,
                                              .commands = server->commands,
                                              .clients = server->clients,
                                              .metrics = server->metrics,
+                                             .latency = server->latency,
+                                             .slowlog = server->slowlog,
                                              .log = &server->log,
                                              .config = config,
                                              .config_path = config_path(server->argc, server->argv),
@@ -335,6 +343,8 @@ static void tear_down(struct server *server) {
     scans_free(server->scans);
     services_free(server->services);
     if (server->map != NULL) strobe_map_free(server->map);
+    slowlog_free(server->slowlog);
+    latency_free(server->latency);
     metrics_free(server->metrics);
     clients_free(server->clients);
     command_table_free(server->commands);

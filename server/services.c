@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "map/map.h"
+#include "server/memory.h"
 #include "server/worker.h"
 
 struct deferred {
@@ -38,6 +39,7 @@ struct services {
     struct scans *scans;
     struct worker **workers;
     uint32_t port, http_port;
+    uint64_t startup_memory; /* see services_startup_memory */
     /* Acquire on reading pairs with the release of set_config: its fields are seen. */
     _Atomic(const struct config *) config;
     struct retired *configs; /* owned: all there were, the newest first; worker 0's */
@@ -71,6 +73,14 @@ struct metrics *services_metrics(const struct services *services) {
     return services->parts.metrics;
 }
 
+struct latency *services_latency(const struct services *services) {
+    return services->parts.latency;
+}
+
+struct slowlog *services_slowlog(const struct services *services) {
+    return services->parts.slowlog;
+}
+
 struct log *services_log(const struct services *services) {
     return services->parts.log;
 }
@@ -93,6 +103,10 @@ const char *services_config_path(const struct services *services) {
 
 const char *services_executable(const struct services *services) {
     return services->executable;
+}
+
+uint64_t services_startup_memory(const struct services *services) {
+    return services->startup_memory;
 }
 
 uint32_t services_port(const struct services *services) {
@@ -186,7 +200,11 @@ void services_close_snapshot(struct services *services, struct strobe_snapshot *
 int services_open(struct services *services) {
     int error = uv_async_init(worker_loop(services->workers[0]), &services->wake, on_wake);
 
+    struct memory_figures figures;
+
     if (error != 0) return error;
+    memory_figures(&figures);
+    services->startup_memory = figures.allocated;
     services->wake.data = services;
     services->is_open = true;
     return 0;

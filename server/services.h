@@ -13,10 +13,12 @@
 
 struct clients;
 struct command_table;
+struct latency;
 struct log;
 struct metrics;
 struct scans;
 struct services;
+struct slowlog;
 struct strobe_map;
 struct strobe_snapshot;
 struct worker;
@@ -27,12 +29,17 @@ struct scans *services_scans(const struct services *services);
 const struct command_table *services_commands(const struct services *services);
 struct clients *services_clients(const struct services *services);
 struct metrics *services_metrics(const struct services *services);
+struct latency *services_latency(const struct services *services);
+struct slowlog *services_slowlog(const struct services *services);
 struct log *services_log(const struct services *services);
 unsigned services_threads(const struct services *services);
 struct worker *services_worker(const struct services *services, unsigned index);
 const char *services_version(void);                                /* "0.1.0" */
 const char *services_config_path(const struct services *services); /* absolute, "" without --config */
 const char *services_executable(const struct services *services);  /* absolute */
+
+/* Bytes that the allocator had given out when the server was ready to run. */
+uint64_t services_startup_memory(const struct services *services);
 
 /* The ports that were bound, 0 for a protocol that is off. */
 uint32_t services_port(const struct services *services); /* the text protocol's */
@@ -64,6 +71,8 @@ struct services_parts {
     const struct command_table *commands;
     struct clients *clients;
     struct metrics *metrics;
+    struct latency *latency;
+    struct slowlog *slowlog;
     struct log *log;
     struct config *config;
     const char *config_path; /* as it was given, or NULL */

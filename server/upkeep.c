@@ -12,6 +12,8 @@
 #include <uv.h>
 
 #include "map/map.h"
+#include "server/config.h"
+#include "server/latency.h"
 #include "server/scans.h"
 #include "server/services.h"
 #include "server/worker.h"
@@ -29,13 +31,18 @@ struct upkeep {
 /* Sweeps for SLICE_US, or what is left of the round. */
 static void sweep(struct upkeep *upkeep) {
     struct strobe_map *map = services_map(upkeep->services);
-    uint64_t end = uv_hrtime() + SLICE_US * UINT64_C(1000);
+    uint64_t began = uv_hrtime(), now = began;
 
     strobe_map_tick(map);
-    while (upkeep->left > 0 && uv_hrtime() < end) {
+    while (upkeep->left > 0 && now < began + SLICE_US * UINT64_C(1000)) {
         unsigned count = upkeep->left < SEGMENTS ? (unsigned)upkeep->left : SEGMENTS;
         strobe_sweep(map, &upkeep->place, count);
         upkeep->left -= count;
+        now = uv_hrtime();
+    }
+    uint64_t ms = (now - began) / 1000000;
+    if (ms >= services_config(upkeep->services)->slowlog_threshold) {
+        latency_event_add(services_latency(upkeep->services), LATENCY_EVENT_EXPIRE_CYCLE, ms);
     }
 }
 

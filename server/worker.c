@@ -20,6 +20,7 @@
 #include "protocol/http_writer.h"
 #include "server/clock.h"
 #include "server/conn.h"
+#include "server/latency.h"
 #include "server/resp_door.h"
 #include "server/services.h"
 
@@ -37,6 +38,7 @@ struct worker {
     struct services *services;
     struct strobe_map *map;
     struct metrics_slot *metrics;
+    struct latency_slot *latency;
     struct log *log;
     unsigned index;
     uv_loop_t loop;
@@ -122,6 +124,10 @@ struct services *worker_services(const struct worker *worker) {
 
 struct metrics_slot *worker_metrics(const struct worker *worker) {
     return worker->metrics;
+}
+
+struct latency_slot *worker_latency(const struct worker *worker) {
+    return worker->latency;
 }
 
 struct log *worker_log(const struct worker *worker) {
@@ -423,6 +429,7 @@ struct worker *worker_new(const struct worker_options *options) {
     worker->index = options->index;
     worker->map = services_map(options->services);
     worker->metrics = metrics_slot(services_metrics(options->services), options->index);
+    worker->latency = latency_slot(services_latency(options->services), options->index);
     worker->log = services_log(options->services);
     worker->timer_at = UINT64_MAX;
     ring_init(&worker->all);

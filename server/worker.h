@@ -19,6 +19,7 @@
 #include "server/metrics.h"
 
 struct conn;
+struct latency_slot;
 struct resp_batch;
 struct services;
 struct worker;
@@ -28,6 +29,7 @@ struct worker;
 struct strobe_map *worker_map(const struct worker *worker);
 struct services *worker_services(const struct worker *worker);
 struct metrics_slot *worker_metrics(const struct worker *worker);
+struct latency_slot *worker_latency(const struct worker *worker);
 struct log *worker_log(const struct worker *worker);
 unsigned worker_index(const struct worker *worker); /* 0 to threads - 1 */
 
