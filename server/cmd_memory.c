@@ -189,9 +189,10 @@ enum command_outcome cmd_memory_stats(struct command_call *call) {
 /* ---- MEMORY DOCTOR -------------------------------------------------------------------------------------- */
 
 enum {
-    SMALL = 5 << 20,     /* bytes: with less in use nothing can be told */
-    RESIDENT_HIGH = 140, /* percent of what is in use */
-    LIMIT_NEAR = 75,     /* percent of a limit */
+    SMALL = 5 << 20,           /* bytes: with less in use nothing can be told */
+    RESIDENT_HIGH = 140,       /* percent of what is in use */
+    RESIDENT_SLACK = 16 << 20, /* bytes beyond it that are never worth a word */
+    LIMIT_NEAR = 75,           /* percent of a limit */
     MACHINE_NEAR = 85
 };
 
@@ -216,7 +217,7 @@ static unsigned diagnose(const struct picture *picture, const struct config *con
                   mib(memory->resident), mib(total), (ull)picture->map.expiring, (ull)picture->map.entries);
         found++;
     }
-    if (is_near(memory->resident, picture->used, RESIDENT_HIGH)) {
+    if (memory->resident > picture->used + RESIDENT_SLACK && is_near(memory->resident, picture->used, RESIDENT_HIGH)) {
         text_addf(text,
                   "%.1f MiB are resident, but only %.1f MiB in use (%.2f times): memory that was given back is "
                   "still with the process. It goes within seconds by itself; MEMORY PURGE returns it at once.\n",
