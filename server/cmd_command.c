@@ -155,13 +155,13 @@ static void write_key_places(struct strobe_reply *reply, const struct command *c
     const char *rest = command->key_flags;
     bool each = strchr(rest, ';') != NULL; /* every key has its own flags */
     if (command->first_key == 0) {
-        strobe_reply_array(reply, 0);
+        strobe_reply_set(reply, 0);
     } else if (!each) {
-        strobe_reply_array(reply, 1);
+        strobe_reply_set(reply, 1);
         int last = command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
         write_key_place(reply, rest, command->first_key, last, command->key_step);
     } else {
-        strobe_reply_array(reply, (size_t)(command->last_key - command->first_key + 1));
+        strobe_reply_set(reply, (size_t)(command->last_key - command->first_key + 1));
         for (int i = command->first_key; i <= command->last_key; i++) rest = write_key_place(reply, rest, i, 0, 1);
     }
 }
@@ -180,9 +180,14 @@ static void write_info(struct strobe_reply *reply, const struct command *command
     strobe_reply_integer(reply, command->last_key);
     strobe_reply_integer(reply, command->key_step);
     write_categories(reply, command);
-    strobe_reply_array(reply, 0);
+    strobe_reply_set(reply, 0);
     write_key_places(reply, command);
-    strobe_reply_array(reply, count_subs(command));
+    size_t subs = count_subs(command);
+    if (subs == 0) {
+        strobe_reply_set(reply, 0); /* Redis has an array of some, and a set of none */
+    } else {
+        strobe_reply_array(reply, subs);
+    }
     for (unsigned i = 0; i < command_count(); i++) {
         if (is_sub_of(&command_rows[i], command)) write_info(reply, &command_rows[i]);
     }

@@ -217,7 +217,7 @@ static void reply_line(struct strobe_reply *reply, const char *name, size_t len,
     char line[256];
     size_t at = 0;
     while (at < len) {
-        line[at] = (char)(name[at] - 'a' + 'A');
+        line[at] = name[at] == '-' ? '-' : (char)(name[at] - 'a' + 'A');
         at++;
     }
     int more = snprintf(line + at, sizeof line - at, "%s", tail);

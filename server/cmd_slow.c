@@ -68,8 +68,9 @@ enum command_outcome cmd_slowlog_get(struct command_call *call) {
     listing.phases = argc > 2 && command_is(call, argc - 1, "PHASES");
     if (listing.phases) argc--;
     if (argc > 3) {
-        strobe_reply_error(call->reply, "ERR",
-                           "unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.");
+        strobe_reply_errorf(call->reply, "ERR",
+                            "unknown subcommand or wrong number of arguments for '%.3s'. Try SLOWLOG HELP.",
+                            command_arg(call, 1).data);
         return COMMAND_DONE;
     }
     if (argc == 3 && (!strobe_number_parse_int64(command_arg(call, 2), &most) || most < -1)) {

@@ -51,6 +51,14 @@ class Entry:
         return b"".join((line[2:] if line.startswith(b"~ ") else re.escape(unescape(line))) + b"\r\n"
                         for line in self.lines)
 
+    def without_null_arrays(self):
+        copy = Entry.__new__(Entry)
+        copy.lines = [b"$-1" if line == b"*-1" else line for line in self.lines]
+        return copy
+
+    def is_exact(self):
+        return not any(line.startswith(b"~ ") for line in self.lines)
+
     def fits(self, reply):
         return re.fullmatch(self.pattern(), reply, re.DOTALL) is not None
 
@@ -76,6 +84,12 @@ def transcripts():
     return {os.path.basename(path): read_transcript(path) for path in found}
 
 
+def in_resp2():
+    """Those that do not speak RESP3 themselves."""
+    return {name: entries for name, entries in transcripts().items()
+            if not any([word.upper() for word in entry.words[:2]] == [b"HELLO", b"3"] for entry in entries)}
+
+
 def raw_reply(client):
     """The bytes of one reply, of RESP2 or RESP3."""
     line = client.line() + b"\r\n"
@@ -86,6 +100,33 @@ def raw_reply(client):
         items = int(line[1:]) * (2 if kind == b"%" else 1)
         return line + b"".join(raw_reply(client) for _ in range(items))
     return line
+
+
+def as_resp2(reply):
+    """What a reply of RESP3 says, as RESP2 would have said it. A null is $-1, whatever it stands for."""
+    line, _, rest = reply.partition(b"\r\n")
+    kind, text = line[:1], line[1:]
+    if kind in b"$=" and text != b"-1":
+        data, rest = rest[:int(text)], rest[int(text) + 2:]
+        data = data[4:] if kind == b"=" else data
+        return b"$%d\r\n%b\r\n" % (len(data), data), rest
+    if kind in b"*~%" and text != b"-1":
+        items = [b"*%d\r\n" % (int(text) * (2 if kind == b"%" else 1))]
+        for _ in range(int(text) * (2 if kind == b"%" else 1)):
+            item, rest = as_resp2(rest)
+            items.append(item)
+        return b"".join(items), rest
+    if kind == b"_" or line == b"*-1":
+        return b"$-1\r\n", rest
+    if kind == b",":
+        return b"$%d\r\n%b\r\n" % (len(text), text), rest
+    if kind == b"#":
+        return b":%d\r\n" % (text == b"t"), rest
+    return line + b"\r\n", rest
+
+
+# Their time is not what the transcripts are about.
+CALM = ("--slowlog-threshold", "1h")
 
 
 class Transcripts(unittest.TestCase):
@@ -100,7 +141,7 @@ class Transcripts(unittest.TestCase):
                 self.assertTrue(entry.fits(reply), told)
 
     def test_every_reply_is_the_one_written_down(self):
-        with Server() as server:
+        with Server(*CALM) as server:
             for name, entries in transcripts().items():
                 with self.subTest(name), server.client() as client:
                     client.ask("FLUSHALL")
@@ -109,7 +150,7 @@ class Transcripts(unittest.TestCase):
                         self.compare([entry], client)
 
     def test_replies_are_the_same_however_the_requests_are_cut(self):
-        with Server() as server:
+        with Server(*CALM) as server:
             for name, entries in transcripts().items():
                 data = b"".join(request(*entry.words) for entry in entries)
                 for size in (*PIECES, len(data)):
@@ -125,12 +166,34 @@ class Transcripts(unittest.TestCase):
         for at in range(0, len(data), size):
             client.send(data[at:at + size])
 
+    def test_resp3_says_the_same_as_resp2(self):
+        with Server(*CALM) as server:
+            for name, entries in in_resp2().items():
+                for size in (1, 7, 1 << 30):
+                    with self.subTest(name, size=size), server.client() as client:
+                        self.replay_in_resp3(client, entries, size)
+
+    def replay_in_resp3(self, client, entries, size):
+        client.ask("FLUSHALL")
+        client.send(request("HELLO", 3))
+        raw_reply(client)
+        data = b"".join(request(*entry.words) for entry in entries)
+        sender = threading.Thread(target=self.send_cut, args=(client, data, size))
+        sender.start()
+        for entry in entries:
+            reply, rest = as_resp2(raw_reply(client))
+            self.assertEqual(rest, b"")
+            told = f"{entry.place} {entry.words} over RESP3\n wanted {entry.lines}\n got    {reply!r}"
+            self.assertTrue(entry.without_null_arrays().fits(reply), told)
+        sender.join()
+
     @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
     def test_redis_says_the_same(self):
         with tempfile.TemporaryDirectory(prefix="strobe-redis-") as place:
             path = os.path.join(place, "socket")
             log = open(os.path.join(place, "log"), "wb")
-            command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", place]
+            command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", place,
+                       "--slowlog-log-slower-than", "-1"]
             redis = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             try:
                 self.wait_for_redis(redis, path)
@@ -141,10 +204,30 @@ class Transcripts(unittest.TestCase):
                             if not entry.explained:
                                 client.send(request(*entry.words))
                                 self.compare([entry], client)
+                self.compare_in_resp3(path)
             finally:
                 redis.terminate()
                 redis.wait(30)
                 log.close()
+
+    def compare_in_resp3(self, path):
+        """Byte for byte, where the transcript says that the reply is always the same."""
+        with Server(*CALM) as server:
+            for name, entries in in_resp2().items():
+                with self.subTest(name, resp=3), Client(path) as redis, server.client() as strobe:
+                    for client in (redis, strobe):
+                        client.ask("FLUSHALL")
+                        client.send(request("HELLO", 3))
+                        raw_reply(client)
+                    for entry in entries:
+                        strobe.send(request(*entry.words))
+                        ours = raw_reply(strobe)
+                        if entry.explained:
+                            continue
+                        redis.send(request(*entry.words))
+                        theirs = raw_reply(redis)
+                        if entry.is_exact():
+                            self.assertEqual(ours, theirs, f"{entry.place} {entry.words} over RESP3")
 
     @staticmethod
     def wait_for_redis(redis, path):
@@ -158,6 +241,56 @@ class Transcripts(unittest.TestCase):
                 except subprocess.TimeoutExpired:
                     pass
         raise AssertionError("redis-server did not start")
+
+
+# Rows that a transcript cannot show, and the test that does.
+ELSEWHERE = {
+    "quit": "test_core.py: the connection ends",
+    "unwatch": "no error but the number of words",
+}
+# Rows whose every form is right, so that there is no error to show; and those that only ever refuse.
+NEVER_FAIL = {"latency|histogram", "latency|reset", "command", "command|docs", "command|info", "info", "help", "quit"}
+ONLY_REFUSE = {"bgsave", "client", "config", "latency", "memory", "object", "save", "slowlog", "object|freq",
+               "object|idletime"}
+
+
+class Table(unittest.TestCase):
+    """Each row of the command table, each option of its syntax, an error and a reply of it, is in a transcript."""
+
+    def setUp(self):
+        self.seen, self.words = {}, {}
+        with Server() as server, server.client() as client:
+            rows = {name.decode() for name in client.ask("COMMAND", "LIST")}
+            self.syntax = {row: client.ask("HELP", *row.split("|")).decode().splitlines()[0] for row in rows}
+        for entries in transcripts().values():
+            for entry in entries:
+                row = self.row_of(entry.words)
+                if row is not None:
+                    self.seen.setdefault(row, []).append(entry)
+                    self.words.setdefault(row, set()).update(word.upper() for word in entry.words[1:])
+
+    def row_of(self, words):
+        first, second = (word.decode("latin-1").lower() for word in [*words, b""][:2])
+        both = f"{first}|{second}"
+        return both if both in self.syntax else first if first in self.syntax and "|" not in first else None
+
+    def test_every_row_has_a_transcript(self):
+        self.assertGreater(len(self.syntax), 90)
+        self.assertEqual(sorted(set(self.syntax) - set(self.seen) - set(ELSEWHERE)), [])
+
+    def test_every_option_is_in_a_transcript(self):
+        missing = [f"{row}: {token}" for row, syntax in self.syntax.items() if row not in ELSEWHERE
+                   for token in re.findall(r"(?<![\w-])[A-Z][A-Z-]+(?![\w-])", syntax.partition(" ")[2])
+                   if token.encode() not in self.words.get(row, set()) and token.lower() not in row]
+        self.assertEqual(sorted(missing), [])
+
+    def test_every_row_has_an_error_and_a_reply_in_a_transcript(self):
+        failed = {row for row, entries in self.seen.items()
+                  if any(entry.lines and entry.lines[0].startswith(b"-") for entry in entries)}
+        answered = {row for row, entries in self.seen.items()
+                    if any(not entry.lines[0].startswith(b"-") for entry in entries)}
+        self.assertEqual(sorted(set(self.syntax) - failed - NEVER_FAIL - set(ELSEWHERE)), [])
+        self.assertEqual(sorted(set(self.syntax) - answered - ONLY_REFUSE - set(ELSEWHERE)), [])
 
 
 class Scans(unittest.TestCase):
