@@ -26,6 +26,7 @@ RULES = {
     "protocol": (["protocol/"], C_ONLY),
     "server": (["server/", "protocol/", "map/map.h"], ANY),
     "clients": (["clients/", "protocol/"], ANY),
+    "man": (["server/commands.def"], C_ONLY),
     "tests/map": (["map/", "tests/"], MAP_SYSTEM | {"cmocka", "setjmp", "signal", "sys/wait"}),
     "tests/memory": (["map/", "tests/"], MAP_SYSTEM | {"cmocka", "setjmp"}),
     "tests/model": (["map/", "tests/"], MAP_SYSTEM | {"cmocka", "setjmp"}),
