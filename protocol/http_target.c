@@ -132,20 +132,29 @@ bool strobe_http_is_yes(struct strobe_slice value) {
 
 /* ---- numbers ------------------------------------------------------------------------------------ */
 
-/* The digits that TEXT begins with, at least one. *USED: how many. Results: no also beyond INT64_MAX. */
-static bool read_digits(struct strobe_slice text, uint64_t *value, size_t *used) {
+/* The digits that TEXT begins with, at least one. *USED: how many. *VALUE: INT64_MAX for more than that, and then
+ * *FITS is no. */
+static bool read_some_digits(struct strobe_slice text, uint64_t *value, size_t *used, bool *fits) {
     uint64_t v = 0;
     size_t i = 0;
 
+    *fits = true;
     for (; i < text.len && text.data[i] >= '0' && text.data[i] <= '9'; i++) {
         unsigned digit = (unsigned)(text.data[i] - '0');
 
-        if (v > ((uint64_t)INT64_MAX - digit) / 10) return false;
-        v = v * 10 + digit;
+        *fits = *fits && v <= ((uint64_t)INT64_MAX - digit) / 10;
+        v = *fits ? v * 10 + digit : (uint64_t)INT64_MAX;
     }
     *value = v;
     *used = i;
     return i > 0;
+}
+
+/* The same. Results: no also beyond INT64_MAX. */
+static bool read_digits(struct strobe_slice text, uint64_t *value, size_t *used) {
+    bool fits;
+
+    return read_some_digits(text, value, used, &fits) && fits;
 }
 
 bool strobe_http_parse_ttl(struct strobe_slice text, int64_t *milliseconds) {
@@ -440,15 +449,15 @@ enum strobe_http_range strobe_http_parse_range(struct strobe_slice text, uint64_
                                                uint64_t *length) {
     uint64_t begin = 0, end = 0;
     size_t used = 0;
-    bool has_begin, has_end;
+    bool has_begin, has_end, fits; /* a position beyond all is behind the end like another */
 
     if (!strobe_slice_starts_nocase(text, STROBE_SLICE("bytes="))) return STROBE_HTTP_RANGE_WHOLE;
     text = trimmed(from(text, 6));
-    has_begin = read_digits(text, &begin, &used);
+    has_begin = read_some_digits(text, &begin, &used, &fits);
     if (has_begin) text = from(text, used);
     if (text.len == 0 || text.data[0] != '-') return STROBE_HTTP_RANGE_WHOLE;
     text = from(text, 1);
-    has_end = read_digits(text, &end, &used);
+    has_end = read_some_digits(text, &end, &used, &fits);
     if ((has_end ? used : 0) != text.len || (!has_begin && !has_end)) return STROBE_HTTP_RANGE_WHOLE;
     if (has_begin && has_end && end < begin) return STROBE_HTTP_RANGE_WHOLE;
     if (!has_begin) {

@@ -73,34 +73,35 @@ void seen_fini(struct seen *seen) {
 }
 
 /* Does what MAKE said, inside the lock. *ENTRY is afterwards what the caller frees outside. */
-static enum strobe_status apply(struct strobe_access *access, const struct strobe_key *key, enum strobe_status made,
-                                struct strobe_entry **entry) STROBE_INSIDE;
-static enum strobe_status apply(struct strobe_access *access, const struct strobe_key *key, enum strobe_status made,
-                                struct strobe_entry **entry) {
+STROBE_INSIDE static enum strobe_status apply(struct strobe_access *access, const struct strobe_key *key,
+                                              enum strobe_status made, struct strobe_entry **entry, uint64_t *version) {
+    const struct strobe_entry *fresh = *entry;
     if (made == STROBE_MISSING) {
         enum strobe_status status = strobe_erase(access, key, entry);
         return status == STROBE_MISSING ? STROBE_OK : status;
     }
     if (made != STROBE_OK || *entry == NULL) return made;
-    return strobe_put(access, key, entry);
+    enum strobe_status status = strobe_put(access, key, entry);
+    if (status == STROBE_OK) *version = strobe_entry_version(fresh);
+    return status;
 }
 
 static enum strobe_status change_inside(const struct command_call *call, const struct strobe_key *key,
-                                        change_make *make, void *context) {
+                                        change_make *make, void *context, uint64_t *version) {
     struct strobe_entry *entry = NULL;
     struct seen seen;
     struct strobe_access own, *access = command_enter(call, key, &own);
     seen_look_inside(access, key, &seen);
     enum strobe_status status = make(context, &seen, &entry);
-    status = apply(access, key, status, &entry);
+    status = apply(access, key, status, &entry, version);
     command_leave(call, access);
     command_free_entry(call, entry);
     seen_fini(&seen);
     return status;
 }
 
-enum strobe_status change_entry(const struct command_call *call, const struct strobe_key *key, change_make *make,
-                                void *context) {
+enum strobe_status change_entry_to(const struct command_call *call, const struct strobe_key *key, change_make *make,
+                                   void *context, uint64_t *version) {
     struct seen seen;
     for (unsigned i = 0; i < TRIES && call->access == NULL; i++) {
         struct strobe_entry *entry = NULL;
@@ -113,12 +114,18 @@ enum strobe_status change_entry(const struct command_call *call, const struct st
             strobe_enter(call->map, key, &access);
             const struct strobe_entry *now = strobe_find(&access, key);
             same = (now == NULL ? 0 : strobe_entry_version(now)) == seen.version;
-            if (same) status = apply(&access, key, status, &entry);
+            if (same) status = apply(&access, key, status, &entry, version);
             strobe_leave(&access);
         }
         strobe_entry_free(call->map, entry);
         seen_fini(&seen);
         if (same) return status;
     }
-    return change_inside(call, key, make, context);
+    return change_inside(call, key, make, context, version);
+}
+
+enum strobe_status change_entry(const struct command_call *call, const struct strobe_key *key, change_make *make,
+                                void *context) {
+    uint64_t version;
+    return change_entry_to(call, key, make, context, &version);
 }

@@ -50,4 +50,8 @@ typedef enum strobe_status change_make(void *context, const struct seen *seen, s
 enum strobe_status change_entry(const struct command_call *call, const struct strobe_key *key, change_make *make,
                                 void *context);
 
+/* The same, and *VERSION becomes that of the new entry, when one was put. */
+enum strobe_status change_entry_to(const struct command_call *call, const struct strobe_key *key, change_make *make,
+                                   void *context, uint64_t *version);
+
 #endif

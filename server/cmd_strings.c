@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "protocol/number.h"
+#include "server/amend.h"
 #include "server/change.h"
 #include "server/commands.h"
 
@@ -36,9 +37,13 @@ static enum command_outcome answer_value(struct command_call *call, bool with_ve
     return COMMAND_DONE;
 }
 
-enum command_outcome cmd_get(struct command_call *call) { return answer_value(call, false); }
+enum command_outcome cmd_get(struct command_call *call) {
+    return answer_value(call, false);
+}
 
-enum command_outcome cmd_getver(struct command_call *call) { return answer_value(call, true); }
+enum command_outcome cmd_getver(struct command_call *call) {
+    return answer_value(call, true);
+}
 
 enum command_outcome cmd_strlen(struct command_call *call) {
     struct strobe_key key;
@@ -480,21 +485,26 @@ static enum strobe_status make_value(const struct change *change, const struct s
 
 static bool is_too_long(struct change *change, size_t len) {
     if (len <= command_value_max(change->call)) return false;
-    change->complaint = "string exceeds maximum allowed size (proto-max-bulk-len)";
+    change->complaint = amend_fault_text(AMEND_TOO_LONG);
     return true;
+}
+
+/* CHANGE as both doors make it. */
+static struct amendment amendment_of(const struct change *change) {
+    return (struct amendment){.map = change->call->map,
+                              .key = &change->key,
+                              .bytes = change->bytes,
+                              .amount = change->amount,
+                              .max = command_value_max(change->call)};
 }
 
 static enum strobe_status make_appended(void *context, const struct seen *seen, struct strobe_entry **entry) {
     struct change *change = context;
-    size_t len = seen->len + change->bytes.len;
-    change->number = (int64_t)len;
-    if (is_too_long(change, len)) return STROBE_OK;
-    enum strobe_status status = make_value(change, seen, NULL, len, entry);
-    if (status != STROBE_OK) return status;
-    char *fill = strobe_entry_fill(*entry);
-    if (seen->len > 0) memcpy(fill, seen->value, seen->len);
-    if (change->bytes.len > 0) memcpy(fill + seen->len, change->bytes.data, change->bytes.len);
-    return STROBE_OK;
+    struct amendment amendment = amendment_of(change);
+    enum strobe_status status = amend_append(&amendment, seen, entry);
+    change->complaint = amend_fault_text(amendment.fault);
+    change->number = amendment.number;
+    return status;
 }
 
 static enum strobe_status make_overwritten(void *context, const struct seen *seen, struct strobe_entry **entry) {
@@ -515,17 +525,11 @@ static enum strobe_status make_overwritten(void *context, const struct seen *see
 
 static enum strobe_status make_added(void *context, const struct seen *seen, struct strobe_entry **entry) {
     struct change *change = context;
-    int64_t old = 0;
-    if (seen->version != 0 && !strobe_number_parse_int64(strobe_slice_make(seen->value, seen->len), &old)) {
-        change->complaint = "value is not an integer or out of range";
-        return STROBE_OK;
-    }
-    if (__builtin_add_overflow(old, change->amount, &change->number)) {
-        change->complaint = "increment or decrement would overflow";
-        return STROBE_OK;
-    }
-    char text[STROBE_NUMBER_INT64_TEXT];
-    return make_value(change, seen, text, strobe_number_format_int64(text, change->number), entry);
+    struct amendment amendment = amendment_of(change);
+    enum strobe_status status = amend_add(&amendment, seen, entry);
+    change->complaint = amend_fault_text(amendment.fault);
+    change->number = amendment.number;
+    return status;
 }
 
 static enum strobe_status make_added_float(void *context, const struct seen *seen, struct strobe_entry **entry) {

@@ -1,6 +1,7 @@
 /* http_kv.c - /kv/KEY: an entry of the map behind a URL.
  *
- *      GET     look -> If-Match, If-None-Match -> 200 with the bytes as they were stored, 304, 404, 412
+ *      GET     look -> If-Match, If-None-Match -> If-Range, Range -> 200 with the bytes as they were stored, 206 with
+ *              some of them, 304, 404, 412, 416
  *      PUT     plan (ttl, type) -> build the entry -> [look -> conditions -> compare] -> put -> 201, 204, 412
  *      DELETE  [look -> conditions -> compare] -> erase -> 204, 404, 412
  *
@@ -10,7 +11,8 @@
  * each request takes effect at one instant, and whoever lost the race is one whose rival made progress.
  * A write refuses a parameter that it does not know, since a misspelt ttl must not store for ever; a read ignores it.
  * The query's ttl counts before the header's. On failure the map is as it was.
- * Not here: Host and Origin (http_policy.c), bodies too large (refused before they are read, http_door.c).
+ * Not here: PATCH (http_patch.c), Host and Origin (http_policy.c), bodies too large (refused before they are read,
+ * http_door.c).
  */
 #include "server/http_kv.h"
 
@@ -19,134 +21,15 @@
 
 #include "protocol/buf.h"
 #include "protocol/http_target.h"
+#include "protocol/limits.h"
 #include "protocol/number.h"
 #include "server/change.h"
+#include "server/http_entry.h"
+#include "server/http_patch.h"
 #include "server/metrics.h"
 
-/* What keeps a stored page from acting as one of ours: no guessing of its type, no script, no stale copy. */
-#define GUARDS                             \
-    "X-Content-Type-Options: nosniff\r\n"  \
-    "Content-Security-Policy: sandbox\r\n" \
-    "Cache-Control: no-cache\r\n"
-#define NO_TYPE "Content-Type: application/octet-stream\r\n"
-
-enum { KEY_ROOM = 256 };
-
-/* A key taken out of a path. */
-struct kv_key {
-    struct strobe_key key;
-    char *owned; /* a long key's decoded bytes, or NULL */
-    char room[KEY_ROOM];
-};
-
-/* Makes *KEY of the request's path; ended with key_close whatever the result. */
-static struct strobe_http_refusal key_open(struct kv_key *key, const struct http_call *call) {
-    struct strobe_slice text = call->rest;
-    char *bytes = key->room;
-    size_t len = 0;
-
-    key->owned = NULL;
-    if (strobe_http_is_plain(text, STROBE_HTTP_PLUS_IS_PLUS)) {
-        if (text.len > STROBE_KEY_MAX) {
-            return http_refusal(414, "A key has at most 65535 bytes.");
-        }
-        key->key = strobe_key(call->map, text.data, text.len);
-        return http_fine;
-    }
-    if (text.len > sizeof key->room) {
-        bytes = key->owned = malloc(text.len);
-        if (bytes == NULL) {
-            return http_no_memory;
-        }
-    }
-    if (strobe_http_decode(text, STROBE_HTTP_PLUS_IS_PLUS, bytes, text.len, &len) != STROBE_HTTP_DECODED) {
-        return http_bad_escape;
-    }
-    if (len > STROBE_KEY_MAX) {
-        return http_refusal(414, "A key has at most 65535 bytes.");
-    }
-    key->key = strobe_key(call->map, bytes, len);
-    return http_fine;
-}
-
-static void key_close(struct kv_key *key) {
-    free(key->owned);
-}
-
-/* ---- conditions --------------------------------------------------------------------------------------- */
-
-enum condition { CONDITION_HOLDS, CONDITION_NOT_MODIFIED, CONDITION_FAILED, CONDITION_BAD };
-
-static bool has_conditions(const struct strobe_http_request *request) {
-    return strobe_http_request_field(request, STROBE_HTTP_FIELD_IF_MATCH).data != NULL ||
-           strobe_http_request_field(request, STROBE_HTTP_FIELD_IF_NONE_MATCH).data != NULL;
-}
-
-/* RFC 9110 section 13.2.2: If-Match first, then If-None-Match. */
-static enum condition check_conditions(const struct strobe_http_request *request, const struct seen *seen) {
-    bool is_read = request->method == STROBE_METHOD_GET || request->method == STROBE_METHOD_HEAD;
-    bool exists = seen_exists(seen);
-    enum strobe_http_etag_match match;
-
-    if (strobe_http_request_field(request, STROBE_HTTP_FIELD_IF_MATCH).data != NULL) {
-        match = strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_MATCH, seen->version, exists, true);
-        if (match != STROBE_HTTP_ETAG_MATCH) {
-            return match == STROBE_HTTP_ETAG_INVALID ? CONDITION_BAD : CONDITION_FAILED;
-        }
-    }
-    match = strobe_http_request_match_etag(request, STROBE_HTTP_FIELD_IF_NONE_MATCH, seen->version, exists, false);
-    if (match == STROBE_HTTP_ETAG_NO_MATCH) {
-        return CONDITION_HOLDS;
-    }
-    if (match == STROBE_HTTP_ETAG_INVALID) {
-        return CONDITION_BAD;
-    }
-    return is_read ? CONDITION_NOT_MODIFIED : CONDITION_FAILED;
-}
-
-/* ETag: "18446744073709551615" and its line end. */
-#define ETAG_LINE_MAX 32
-
-static struct strobe_slice etag_line(char text[ETAG_LINE_MAX], uint64_t version) {
-    size_t len = sizeof "ETag: \"" - 1;
-
-    memcpy(text, "ETag: \"", len);
-    len += strobe_number_format_uint64(text + len, version);
-    memcpy(text + len, "\"\r\n", 3);
-    return strobe_slice_make(text, len + 3);
-}
-
-/* The answer to a condition that does not hold. */
-static void answer_condition(struct http_call *call, enum condition condition, const struct seen *seen) {
-    char text[ETAG_LINE_MAX];
-    struct strobe_slice etag = seen_exists(seen) ? etag_line(text, seen->version) : STROBE_SLICE("");
-
-    if (condition == CONDITION_BAD) {
-        http_routes_refuse(
-            call,
-            http_refusal(400, "If-Match and If-None-Match hold * or ETags in double quotes, with commas between."));
-    } else if (condition == CONDITION_FAILED) {
-        http_routes_refuse_with(
-            call,
-            http_refusal(412,
-                         "The entry is not in the state that was asked for; its ETag, if it exists, is the one above."),
-            etag);
-    } else {
-        strobe_http_reply_begin(&call->reply, 304);
-        strobe_http_reply_lines(&call->reply, etag);
-        strobe_http_reply_lines(&call->reply, STROBE_SLICE(GUARDS));
-        strobe_http_reply_empty(&call->reply);
-    }
-}
-
-static void answer_missing(struct http_call *call) {
-    http_routes_refuse(call, http_refusal(404, "There is no such key."));
-}
-
-static void answer_status(struct http_call *call, enum strobe_status status) {
-    http_routes_refuse(call, status == STROBE_TOO_BIG ? http_refusal(413, "The value is larger than a value may be.")
-                                                      : http_refusal(507, "Out of memory; nothing was changed."));
-}
+#define NO_TYPE     "Content-Type: application/octet-stream\r\n"
+#define VALUE_LINES HTTP_ENTRY_GUARDS "Accept-Ranges: bytes\r\n"
 
 /* ---- GET and HEAD -------------------------------------------------------------------------------------- */
 
@@ -154,41 +37,113 @@ static void release_blob(void *owner) {
     strobe_blob_release(owner);
 }
 
-static void answer_value(struct http_call *call, struct seen *seen) {
-    struct strobe_http_reply *reply = &call->reply;
+/* The part of SEEN's value that the answer has: all of it, or what Range asks for. */
+struct kv_part {
+    bool is_whole;
+    uint64_t first, length;
+};
 
-    strobe_http_reply_begin(reply, 200);
+/* Does If-Range, if there is one, name the version that was seen? A date names none, since no entry has one, and a weak
+ * tag does not count (RFC 9110 section 13.1.5). */
+static bool may_be_part(const struct strobe_http_request *request, const struct seen *seen) {
+    struct strobe_slice tag = strobe_http_request_field(request, STROBE_HTTP_FIELD_IF_RANGE);
+    uint64_t version;
+
+    if (tag.data == NULL) return true;
+    return tag.len > 2 && tag.data[0] == '"' && tag.data[tag.len - 1] == '"' &&
+           strobe_number_parse_uint64(strobe_slice_make(tag.data + 1, tag.len - 2), &version) &&
+           version == seen->version;
+}
+
+/* Fills in *PART. Results: false when the range begins behind the end. */
+static bool choose_part(const struct strobe_http_request *request, const struct seen *seen, struct kv_part *part) {
+    struct strobe_slice range = strobe_http_request_field(request, STROBE_HTTP_FIELD_RANGE);
+    enum strobe_http_range result = STROBE_HTTP_RANGE_WHOLE;
+
+    if (range.data != NULL && may_be_part(request, seen)) {
+        result = strobe_http_parse_range(range, seen->len, &part->first, &part->length);
+    }
+    part->is_whole = result == STROBE_HTTP_RANGE_WHOLE;
+    if (part->is_whole) {
+        part->first = 0;
+        part->length = seen->len;
+    }
+    return result != STROBE_HTTP_RANGE_UNSATISFIABLE;
+}
+
+/* "Content-Range: bytes 1-2/3" and its line end; with PART NULL "bytes *" and the length. */
+enum { RANGE_LINE_MAX = 96 };
+
+static struct strobe_slice range_line(char text[RANGE_LINE_MAX], const struct kv_part *part, uint64_t size) {
+    char *at = stpcpy(text, "Content-Range: bytes ");
+
+    if (part == NULL) {
+        *at++ = '*';
+    } else {
+        at += strobe_number_format_uint64(at, part->first);
+        *at++ = '-';
+        at += strobe_number_format_uint64(at, part->first + part->length - 1);
+    }
+    *at++ = '/';
+    at += strobe_number_format_uint64(at, size);
+    at = stpcpy(at, "\r\n");
+    return strobe_slice_make(text, (size_t)(at - text));
+}
+
+static void answer_value(struct http_call *call, struct seen *seen, const struct kv_part *part) {
+    struct strobe_http_reply *reply = &call->reply;
+    struct strobe_slice bytes;
+    char text[RANGE_LINE_MAX];
+
+    strobe_http_reply_begin(reply, part->is_whole ? 200 : 206);
     if (seen->type_len == 0) {
-        strobe_http_reply_lines(reply, STROBE_SLICE(NO_TYPE GUARDS));
+        strobe_http_reply_lines(reply, STROBE_SLICE(NO_TYPE VALUE_LINES));
     } else {
         strobe_http_reply_field(reply, "Content-Type", strobe_slice_make(seen->type, seen->type_len));
-        strobe_http_reply_lines(reply, STROBE_SLICE(GUARDS));
+        strobe_http_reply_lines(reply, STROBE_SLICE(VALUE_LINES));
     }
     strobe_http_reply_etag(reply, seen->version);
     if (seen->expiry != 0) {
         strobe_http_reply_field_u64(reply, "TTL", http_kv_ttl(seen->expiry, seen->now));
     }
-    strobe_http_reply_length(reply, seen->len);
+    if (!part->is_whole) strobe_http_reply_lines(reply, range_line(text, part, seen->len));
+    strobe_http_reply_length(reply, part->length);
     if (!strobe_http_reply_wants_body(reply)) {
         return;
     }
-    if (seen->blob != NULL) {
-        strobe_out_borrow(reply->out, strobe_slice_make(seen->value, seen->len), release_blob, seen->blob);
+    bytes = strobe_slice_make(seen->value + part->first, (size_t)part->length);
+    if (seen->blob != NULL && bytes.len >= STROBE_COPY_MAX) {
+        strobe_out_borrow(reply->out, bytes, release_blob, seen->blob);
         seen->blob = NULL;
     } else {
-        strobe_http_reply_body(reply, strobe_slice_make(seen->value, seen->len));
+        strobe_http_reply_body(reply, bytes);
+    }
+}
+
+/* The answer when the conditions hold. */
+static void answer_seen(struct http_call *call, struct seen *seen) {
+    struct kv_part part;
+    char text[RANGE_LINE_MAX];
+
+    if (choose_part(call->request, seen, &part)) {
+        answer_value(call, seen, &part);
+    } else {
+        http_routes_refuse_with(call,
+                                http_refusal(416, "The value ends before that range; its length is behind the / "
+                                                  "of Content-Range."),
+                                range_line(text, NULL, seen->len));
     }
 }
 
 void http_kv_get(struct http_call *call) {
     struct seen seen;
-    struct kv_key key;
-    enum condition condition = CONDITION_HOLDS;
-    struct strobe_http_refusal refused = key_open(&key, call);
+    struct http_key key;
+    enum http_condition condition = HTTP_CONDITION_HOLDS;
+    struct strobe_http_refusal refused = http_key_open(&key, call);
 
     if (refused.status != 0) {
         http_routes_refuse(call, refused);
-        key_close(&key);
+        http_key_close(&key);
         return;
     }
     if (call->request->method == STROBE_METHOD_HEAD) {
@@ -196,19 +151,19 @@ void http_kv_get(struct http_call *call) {
     } else {
         seen_look(call->map, &key.key, &seen);
     }
-    key_close(&key);
+    http_key_close(&key);
     metrics_count(call->metrics, seen_exists(&seen) ? METRICS_HITS : METRICS_MISSES, 1);
     if (!seen_exists(&seen)) {
-        answer_missing(call);
+        http_answer_missing(call);
         return;
     }
-    if (has_conditions(call->request)) {
-        condition = check_conditions(call->request, &seen);
+    if (http_has_conditions(call->request)) {
+        condition = http_check_conditions(call->request, &seen);
     }
-    if (condition == CONDITION_HOLDS) {
-        answer_value(call, &seen);
+    if (condition == HTTP_CONDITION_HOLDS) {
+        answer_seen(call, &seen);
     } else {
-        answer_condition(call, condition, &seen);
+        http_answer_condition(call, condition, seen.version);
     }
     seen_fini(&seen);
 }
@@ -259,28 +214,14 @@ static struct strobe_http_refusal plan_query(struct kv_plan *plan, const struct 
     return http_fine;
 }
 
-/* A form's type is what curl -d says of anything, so it says nothing; what would be stored otherwise than it was meant
- * is refused. */
+/* A form's type is what curl -d says of anything, so it says nothing. */
 static struct strobe_http_refusal plan_type(struct kv_plan *plan, const struct strobe_http_request *request) {
     struct strobe_slice type = strobe_http_request_field(request, STROBE_HTTP_FIELD_CONTENT_TYPE);
-    struct strobe_slice coding = strobe_http_request_field(request, STROBE_HTTP_FIELD_CONTENT_ENCODING);
-    struct strobe_slice part;
-    size_t at = 0;
+    struct strobe_http_refusal refused = http_entry_body(request);
 
-    if (coding.len != 0 && !strobe_http_text_is(coding, "identity")) {
-        return http_refusal(415,
-                            "Values are stored without a Content-Encoding; send the bytes as they shall be read, and "
-                            "leave that header out.");
-    }
-    if (strobe_http_request_next_value(request, STROBE_SLICE("content-range"), &at, &part)) {
-        return http_refusal(400, "A value is written whole; leave Content-Range out.");
-    }
+    if (refused.status != 0) return refused;
     if (type.len == 0 || strobe_http_media_type_is(type, "application/x-www-form-urlencoded")) {
         return http_fine;
-    }
-    if (strobe_http_media_type_is(type, "multipart/form-data")) {
-        return http_refusal(415, "A form with files is not unpacked here; send the bytes themselves as the body: "
-                                 "curl -T FILE, or curl --data-binary @FILE, in place of curl -F.");
     }
     if (type.len > STROBE_TYPE_MAX) {
         return http_refusal(400, "A Content-Type has at most 255 bytes.");
@@ -309,7 +250,7 @@ static struct strobe_http_refusal plan_put(struct kv_plan *plan, const struct ht
 /* What a write came to. */
 struct kv_outcome {
     enum strobe_status status;
-    enum condition condition;
+    enum http_condition condition;
     bool existed;     /* before the write */
     uint64_t version; /* of the new entry */
 };
@@ -360,7 +301,7 @@ static bool try_put(struct strobe_map *map, const struct strobe_key *key, const 
  * copy it again. SEEN is left as the last look found it. */
 static void put(struct http_call *call, const struct strobe_key *key, const struct kv_plan *plan,
                 struct strobe_blob *blob, struct seen *seen, struct kv_outcome *outcome) {
-    bool is_conditional = has_conditions(call->request);
+    bool is_conditional = http_has_conditions(call->request);
     bool is_bound = is_conditional || plan->keep_ttl;
     bool is_done;
 
@@ -370,8 +311,8 @@ static void put(struct http_call *call, const struct strobe_key *key, const stru
 
         if (is_bound) {
             seen_glance(call->map, key, seen);
-            outcome->condition = is_conditional ? check_conditions(call->request, seen) : CONDITION_HOLDS;
-            if (outcome->condition != CONDITION_HOLDS) {
+            outcome->condition = is_conditional ? http_check_conditions(call->request, seen) : HTTP_CONDITION_HOLDS;
+            if (outcome->condition != HTTP_CONDITION_HOLDS) {
                 return;
             }
             expiry = plan->keep_ttl ? seen->expiry : expiry;
@@ -404,10 +345,10 @@ static bool blob_of_body(struct http_call *call, struct strobe_blob **blob) {
 }
 
 static void answer_put(struct http_call *call, const struct seen *seen, const struct kv_outcome *outcome) {
-    if (outcome->condition != CONDITION_HOLDS) {
-        answer_condition(call, outcome->condition, seen);
+    if (outcome->condition != HTTP_CONDITION_HOLDS) {
+        http_answer_condition(call, outcome->condition, seen->version);
     } else if (outcome->status != STROBE_OK) {
-        answer_status(call, outcome->status);
+        http_answer_status(call, outcome->status);
     } else {
         strobe_http_reply_begin(&call->reply, outcome->existed ? 204 : 201);
         strobe_http_reply_etag(&call->reply, outcome->version);
@@ -416,19 +357,19 @@ static void answer_put(struct http_call *call, const struct seen *seen, const st
 }
 
 void http_kv_put(struct http_call *call) {
-    struct kv_outcome outcome = {STROBE_NO_MEMORY, CONDITION_HOLDS, false, 0};
+    struct kv_outcome outcome = {STROBE_NO_MEMORY, HTTP_CONDITION_HOLDS, false, 0};
     struct strobe_blob *blob;
     struct kv_plan plan;
     struct seen seen;
-    struct kv_key key;
-    struct strobe_http_refusal refused = key_open(&key, call);
+    struct http_key key;
+    struct strobe_http_refusal refused = http_key_open(&key, call);
 
     if (refused.status == 0) {
         refused = plan_put(&plan, call);
     }
     if (refused.status != 0) {
         http_routes_refuse(call, refused);
-        key_close(&key);
+        http_key_close(&key);
         return;
     }
     if (blob_of_body(call, &blob)) {
@@ -437,20 +378,21 @@ void http_kv_put(struct http_call *call) {
     if (blob != NULL) {
         strobe_blob_release(blob);
     }
-    key_close(&key);
+    http_key_close(&key);
     answer_put(call, &seen, &outcome);
 }
 
 struct strobe_http_refusal http_kv_judge(const struct http_call *call) {
     struct strobe_http_refusal refused;
     struct kv_plan plan;
-    struct kv_key key;
+    struct http_key key;
 
+    if (call->request->method == STROBE_METHOD_PATCH) return http_patch_judge(call);
     if (call->request->method != STROBE_METHOD_PUT && call->request->method != STROBE_METHOD_POST) {
         return http_fine;
     }
-    refused = key_open(&key, call);
-    key_close(&key);
+    refused = http_key_open(&key, call);
+    http_key_close(&key);
     return refused.status != 0 ? refused : plan_put(&plan, call);
 }
 
@@ -477,13 +419,13 @@ static bool try_erase(struct strobe_map *map, const struct strobe_key *key, cons
 }
 
 static void erase(struct http_call *call, const struct strobe_key *key, struct seen *seen, struct kv_outcome *outcome) {
-    bool is_bound = has_conditions(call->request);
+    bool is_bound = http_has_conditions(call->request);
 
     do {
         if (is_bound) {
             seen_glance(call->map, key, seen);
-            outcome->condition = seen_exists(seen) ? check_conditions(call->request, seen) : CONDITION_HOLDS;
-            if (outcome->condition != CONDITION_HOLDS) {
+            outcome->condition = seen_exists(seen) ? http_check_conditions(call->request, seen) : HTTP_CONDITION_HOLDS;
+            if (outcome->condition != HTTP_CONDITION_HOLDS) {
                 return;
             }
         }
@@ -491,10 +433,10 @@ static void erase(struct http_call *call, const struct strobe_key *key, struct s
 }
 
 void http_kv_delete(struct http_call *call) {
-    struct kv_outcome outcome = {STROBE_OK, CONDITION_HOLDS, false, 0};
+    struct kv_outcome outcome = {STROBE_OK, HTTP_CONDITION_HOLDS, false, 0};
     struct seen seen;
-    struct kv_key key;
-    struct strobe_http_refusal refused = key_open(&key, call);
+    struct http_key key;
+    struct strobe_http_refusal refused = http_key_open(&key, call);
 
     if (refused.status == 0 && call->request->query.len != 0) {
         refused =
@@ -502,17 +444,17 @@ void http_kv_delete(struct http_call *call) {
     }
     if (refused.status != 0) {
         http_routes_refuse(call, refused);
-        key_close(&key);
+        http_key_close(&key);
         return;
     }
     erase(call, &key.key, &seen, &outcome);
-    key_close(&key);
-    if (outcome.condition != CONDITION_HOLDS) {
-        answer_condition(call, outcome.condition, &seen);
+    http_key_close(&key);
+    if (outcome.condition != HTTP_CONDITION_HOLDS) {
+        http_answer_condition(call, outcome.condition, seen.version);
     } else if (outcome.status == STROBE_MISSING) {
-        answer_missing(call);
+        http_answer_missing(call);
     } else if (outcome.status != STROBE_OK) {
-        answer_status(call, outcome.status);
+        http_answer_status(call, outcome.status);
     } else {
         strobe_http_reply_begin(&call->reply, 204);
         strobe_http_reply_empty(&call->reply);

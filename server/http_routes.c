@@ -1,8 +1,8 @@
 /* http_routes.c - the table of resources, and the answers that belong to no single one: 404, 405 and OPTIONS.
  *
- *      /kv/KEY   GET HEAD PUT POST DELETE      http_kv.c
- *      /kv/      GET HEAD DELETE               http_list.c, http_delete.c
- *      others    GET HEAD                      http_pages.c
+ *      /kv/KEY   GET HEAD PUT POST DELETE PATCH   http_kv.c, http_patch.c
+ *      /kv/      GET HEAD DELETE                  http_list.c, http_delete.c
+ *      others    GET HEAD                         http_pages.c
  *
  * HEAD is wherever GET is (the same handler; the writer leaves the body out), OPTIONS everywhere. "*" is no resource,
  * but OPTIONS * asks what the server as a whole can do.
@@ -17,6 +17,7 @@
 #include "server/http_kv.h"
 #include "server/http_list.h"
 #include "server/http_pages.h"
+#include "server/http_patch.h"
 
 static const struct http_route key_route = {
     .path = {"/kv/", 4},
@@ -25,7 +26,8 @@ static const struct http_route key_route = {
     .handlers = {[STROBE_METHOD_GET] = http_kv_get,
                  [STROBE_METHOD_PUT] = http_kv_put,
                  [STROBE_METHOD_POST] = http_kv_put,
-                 [STROBE_METHOD_DELETE] = http_kv_delete},
+                 [STROBE_METHOD_DELETE] = http_kv_delete,
+                 [STROBE_METHOD_PATCH] = http_patch},
 };
 
 /* Its handlers are never run: it is found for OPTIONS * and CONNECT alone. */
@@ -34,7 +36,8 @@ static const struct http_route server_route = {
     .handlers = {[STROBE_METHOD_GET] = http_kv_get,
                  [STROBE_METHOD_PUT] = http_kv_put,
                  [STROBE_METHOD_POST] = http_kv_put,
-                 [STROBE_METHOD_DELETE] = http_kv_delete},
+                 [STROBE_METHOD_DELETE] = http_kv_delete,
+                 [STROBE_METHOD_PATCH] = http_patch},
 };
 
 static const struct http_route other_routes[] = {

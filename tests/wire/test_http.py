@@ -29,7 +29,8 @@ ROWS = [
      [201, 200, 204], False),
     ("options of a key", b"OPTIONS /kv/k HTTP/1.1\r\n" + HOST + b"\r\n", [204], False),
     ("options of all", b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", [204], False),
-    ("patch not yet", put(b"/kv/k", b"1", method=b"PATCH"), [405], False),
+    ("patch of what", put(b"/kv/k", b"1", method=b"PATCH"), [400], False),
+    ("patch on the list", put(b"/kv/?append", b"1", method=b"PATCH"), [405], False),
     ("put on the list", put(b"/kv/", b"1"), [405], False),
     ("delete on a page", put(b"/metrics", b"", method=b"DELETE"), [405], False),
     ("trace", b"TRACE /kv/k HTTP/1.1\r\n" + HOST + b"\r\n", [405], False),
@@ -287,10 +288,10 @@ class HttpTest(HttpCase):
             self.assertIn(word, problem["detail"])
 
     def test_allow_lists_the_methods(self):
-        self.assertEqual(self.ask(put(b"/kv/k", b"", method=b"PATCH")).headers["allow"],
-                         "GET, HEAD, PUT, POST, DELETE, OPTIONS")
+        self.assertEqual(self.ask(put(b"/kv/k", b"", method=b"TRACE")).headers["allow"],
+                         "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS")
         self.assertEqual(self.ask(b"OPTIONS /kv/k HTTP/1.1\r\n" + HOST + b"\r\n").headers["allow"],
-                         "GET, HEAD, PUT, POST, DELETE, OPTIONS")
+                         "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS")
         self.assertEqual(self.ask(put(b"/kv/", b"")).headers["allow"], "GET, HEAD, DELETE, OPTIONS")
         self.assertEqual(self.ask(put(b"/", b"")).headers["allow"], "GET, HEAD, OPTIONS")
 
