@@ -471,6 +471,18 @@ size_t strobe_out_gather(const struct strobe_out *out, struct iovec *vec, size_t
     return n;
 }
 
+struct strobe_slice strobe_out_peek(const struct strobe_out *out, size_t offset) {
+    assert(offset < strobe_out_pending(out));
+    if (offset >= out->sealed) {
+        offset -= out->sealed;
+        return strobe_slice_make(out->tail + offset, (size_t)(out->at - out->tail) - offset);
+    }
+    for (const struct strobe_out_segment *segment = &out->segments[out->first];; segment++) {
+        if (offset < segment->len) return strobe_slice_make(segment->data + offset, segment->len - offset);
+        offset -= segment->len;
+    }
+}
+
 void strobe_out_consume(struct strobe_out *out, size_t len) {
     assert(len <= strobe_out_pending(out));
     while (out->count > 0 && len > 0) {

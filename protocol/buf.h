@@ -185,6 +185,10 @@ void strobe_out_splice(struct strobe_out *out, struct strobe_out *from);
  * write may be under way meanwhile. */
 size_t strobe_out_gather(const struct strobe_out *out, struct iovec *vec, size_t max);
 
+/* The run of bytes in one piece that begins OFFSET bytes behind the first that is pending (OFFSET below pending).
+ * Borrowed like those of gather. Walks the segments before it. */
+struct strobe_slice strobe_out_peek(const struct strobe_out *out, size_t offset);
+
 /* Drops the first LEN pending bytes, which were sent (LEN at most pending). A drained chain gives its
  * chunks back to the pool. */
 void strobe_out_consume(struct strobe_out *out, size_t len);

@@ -441,7 +441,8 @@ static bool step_size(struct strobe_http_chunks *chunks, char c) {
         return refuse_chunk(chunks, 400, "A chunk's size must be hex digits alone, followed by CRLF.");
     }
     if (chunks->left > chunks->max_body - chunks->total) {
-        return refuse_chunk(chunks, 413, "The body is larger than max-value allows; send less.");
+        return refuse_chunk(chunks, 413,
+                            "The body is larger than max-value allows, or max-request for a batch; send less.");
     }
     chunks->total += chunks->left;
     chunks->extent = 1;

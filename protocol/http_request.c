@@ -466,7 +466,7 @@ bool strobe_http_request_accept(struct strobe_http_request *request, const struc
 
     assert(parts->stage == SEEN);
     if (request->content_length > accept->max_body) {
-        refuse(request, 413, "The body is larger than max-value allows; send less.");
+        refuse(request, 413, "The body is larger than max-value allows, or max-request for a batch; send less.");
         return false;
     }
     if (!meet_expectations(request)) return false;
@@ -477,6 +477,21 @@ bool strobe_http_request_accept(struct strobe_http_request *request, const struc
     strobe_http_chunks_init(&parts->chunks, accept->max_body);
     strobe_buf_init(&parts->body_copy, request->chunked ? (size_t)accept->max_body : (size_t)parts->left);
     parts->stage = BODY;
+    return true;
+}
+
+bool strobe_http_request_take_body(struct strobe_http_request *request, struct strobe_buf *body) {
+    struct strobe_http_parts *parts = request->inside;
+
+    assert(parts->stage == WHOLE);
+    if (strobe_buf_len(&parts->body_copy) > 0) {
+        *body = parts->body_copy;
+        strobe_buf_init(&parts->body_copy, 0);
+    } else {
+        strobe_buf_init(body, request->body.len);
+        if (strobe_buf_append(body, request->body) != STROBE_BUF_OK) return false;
+    }
+    request->body = strobe_slice_make(NULL, 0);
     return true;
 }
 

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/buf.h"
 #include "protocol/http_guard.h"
 #include "protocol/http_target.h"
 #include "protocol/slice.h"
@@ -127,6 +128,10 @@ struct strobe_http_accept {
  * the caller need not send it when bytes of the body are already there, but may).
  * Results: yes, or no with request->refusal: 413, or 417 for an unknown expectation. Then it is as after BAD. */
 bool strobe_http_request_accept(struct strobe_http_request *request, const struct strobe_http_accept *accept);
+
+/* After DONE: makes the body the caller's in *BODY (to be ended by the caller), also if it lies in DATA; then
+ * request->body is empty. Results: no without memory; BODY needs no end then. */
+bool strobe_http_request_take_body(struct strobe_http_request *request, struct strobe_buf *body);
 
 /* Forgets the request that is DONE, and its memory, and makes ready for the one behind it. */
 void strobe_http_request_next(struct strobe_http_request *request);

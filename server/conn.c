@@ -179,7 +179,8 @@ struct worker_links *conn_links(struct conn *conn) {
 size_t conn_memory(const struct conn *conn) {
     if (conn->state == STATE_CLOSED) return 0;
     return conn->in.capacity + strobe_out_memory(&conn->out) +
-           (conn->door_open ? conn->door->memory(conn->state_bytes) : 0);
+           (conn->door_open ? conn->door->memory(conn->state_bytes) : 0) +
+           (conn->job.memory != NULL ? conn->job.memory(conn->job.context) : 0);
 }
 
 /* ---- states --------------------------------------------------------------------------------- */
@@ -223,6 +224,7 @@ static void drop_job(struct conn *conn) {
 
     conn->job.step = NULL;
     conn->job.drop = NULL;
+    conn->job.memory = NULL;
     if (drop != NULL) drop(conn, conn->job.context);
 }
 

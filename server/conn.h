@@ -156,6 +156,7 @@ struct conn_job {
     enum conn_step (*step)(struct conn *conn, void *context); /* at most some 100 microseconds; writes to conn_out */
     /* Called once after the last step, also when the connection died; frees CONTEXT; writes nothing. */
     void (*drop)(struct conn *conn, void *context);
+    size_t (*memory)(const void *context); /* bytes that it holds, for max-buffers; NULL: a few */
     void *context;
 };
 

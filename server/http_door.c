@@ -64,7 +64,7 @@ static size_t http_memory(const void *state) {
     return strobe_http_request_memory(&http->request) + upload_memory(&http->upload);
 }
 
-static void call_begin(struct http_call *call, struct conn *conn, const struct http_conn *http) {
+static void call_begin(struct http_call *call, struct conn *conn, struct http_conn *http) {
     struct worker *worker = conn_worker(conn);
 
     *call = (struct http_call){
@@ -116,12 +116,14 @@ static bool take_piece(void *context, struct strobe_slice piece) {
     return upload_take(context, piece);
 }
 
-/* How the body of a value is to come: a large one is filled in as it comes, if its length is known. */
-static struct strobe_http_accept accept_value(const struct http_call *call, struct http_conn *http) {
+/* How the body is to come that the route takes: a large value is filled in as it comes, if its length is known. */
+static struct strobe_http_accept accept_body(const struct http_call *call, struct http_conn *http) {
     const struct strobe_http_request *request = call->request;
-    struct strobe_http_accept accept = {.max_body = worker_config(call->worker)->max_value};
+    const struct config *config = worker_config(call->worker);
+    bool is_value = call->route->body == HTTP_BODY_VALUE;
+    struct strobe_http_accept accept = {.max_body = is_value ? config->max_value : config->max_request};
 
-    if (request->content_length >= STROBE_HTTP_UPLOAD_MIN && request->content_length <= accept.max_body) {
+    if (is_value && request->content_length >= STROBE_HTTP_UPLOAD_MIN && request->content_length <= accept.max_body) {
         upload_begin(&http->upload, call->map, (size_t)request->content_length);
         accept.take = take_piece;
         accept.context = &http->upload;
@@ -138,8 +140,8 @@ static struct strobe_http_refusal take_head(struct conn *conn, struct http_conn 
 
     call_begin(&call, conn, http);
     refused = judge_head(&call, http, !request->chunked && request->content_length <= left);
-    if (refused.status == 0 && call.route != NULL && call.route->takes_body) {
-        accept = accept_value(&call, http);
+    if (refused.status == 0 && call.route != NULL && call.route->body != HTTP_BODY_NONE) {
+        accept = accept_body(&call, http);
     } else {
         accept = (struct strobe_http_accept){.max_body = STROBE_LINGER_MAX, .discard = true};
     }

@@ -2,6 +2,7 @@
  *
  *      /kv/KEY   GET HEAD PUT POST DELETE PATCH   http_kv.c, http_patch.c
  *      /kv/      GET HEAD DELETE                  http_list.c, http_delete.c
+ *      /batch    POST                             http_batch.c
  *      others    GET HEAD                         http_pages.c
  *
  * HEAD is wherever GET is (the same handler; the writer leaves the body out), OPTIONS everywhere. "*" is no resource,
@@ -13,6 +14,7 @@
 
 #include <string.h>
 
+#include "server/http_batch.h"
 #include "server/http_delete.h"
 #include "server/http_kv.h"
 #include "server/http_list.h"
@@ -21,7 +23,7 @@
 
 static const struct http_route key_route = {
     .path = {"/kv/", 4},
-    .takes_body = true,
+    .body = HTTP_BODY_VALUE,
     .judge = http_kv_judge,
     .handlers = {[STROBE_METHOD_GET] = http_kv_get,
                  [STROBE_METHOD_PUT] = http_kv_put,
@@ -43,6 +45,10 @@ static const struct http_route server_route = {
 static const struct http_route other_routes[] = {
     {.path = {"/kv/", 4},
      .handlers = {[STROBE_METHOD_GET] = http_list_get, [STROBE_METHOD_DELETE] = http_delete_prefix}},
+    {.path = {"/batch", 6},
+     .body = HTTP_BODY_TEXT,
+     .judge = http_batch_judge,
+     .handlers = {[STROBE_METHOD_POST] = http_batch_post}},
     {.path = {"/", 1}, .handlers = {[STROBE_METHOD_GET] = http_pages_root}},
     {.path = {"/healthz", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_health}},
     {.path = {"/readyz", 7}, .handlers = {[STROBE_METHOD_GET] = http_pages_ready}},

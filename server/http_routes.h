@@ -24,7 +24,7 @@ struct worker;
 struct http_call {
     struct conn *conn;
     struct worker *worker;
-    const struct strobe_http_request *request;
+    struct strobe_http_request *request;
     struct strobe_map *map;
     struct metrics_slot *metrics;
     const struct http_route *route;
@@ -41,9 +41,16 @@ typedef struct strobe_http_refusal http_judge(const struct http_call *call);
 /* Writes the whole answer, or begins it and leaves the rest to a job. */
 typedef void http_handler(struct http_call *call);
 
+/* What becomes of a body. */
+enum http_body {
+    HTTP_BODY_NONE,  /* it is read over */
+    HTTP_BODY_VALUE, /* a value: at most max-value, and a large one is filled into its blob as it comes */
+    HTTP_BODY_TEXT   /* gathered: at most max-request */
+};
+
 struct http_route {
-    struct strobe_slice path;                    /* "/kv/" */
-    bool takes_body;                             /* PUT and POST: a value; else what comes is read over */
+    struct strobe_slice path; /* "/kv/" */
+    enum http_body body;
     http_judge *judge;                           /* or NULL */
     http_handler *handlers[STROBE_METHOD_COUNT]; /* NULL: 405; HEAD and OPTIONS follow from the others */
 };
