@@ -138,6 +138,13 @@ void strobe_http_reply_begin(struct strobe_http_reply *reply, int status) {
     at = put(at, strobe_slice_make(reply->date, STROBE_HTTP_DATE_LEN));
     at = put(at, connection);
     strobe_out_commit(reply->out, (size_t)(at - room));
+    if (reply->varies) strobe_out_append(reply->out, STROBE_SLICE("Vary: Origin\r\n"));
+    if (reply->allow_origin.len > 0) {
+        strobe_http_reply_field(reply, "Access-Control-Allow-Origin", reply->allow_origin);
+        strobe_out_append(reply->out,
+                          STROBE_SLICE("Access-Control-Expose-Headers: ETag, TTL, Link, Content-Range, Accept-Ranges, "
+                                       "Retry-After\r\n"));
+    }
 }
 
 /* May C stand in a field's value? */

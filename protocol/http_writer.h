@@ -24,11 +24,13 @@ void strobe_http_date(int64_t unix_seconds, char text[STROBE_HTTP_DATE_LEN]);
 
 /* A reply under way. The caller fills the first part. */
 struct strobe_http_reply {
-    struct strobe_out *out; /* borrowed */
-    const char *date;       /* STROBE_HTTP_DATE_LEN bytes, borrowed */
-    bool keep_alive;        /* no: the reply says Connection: close, and the caller closes after it */
-    bool is_head;           /* answers HEAD: the head of GET's reply, no body */
-    bool is_http10;         /* answers HTTP/1.0: keep-alive is said aloud, chunks are not used */
+    struct strobe_out *out;           /* borrowed */
+    const char *date;                 /* STROBE_HTTP_DATE_LEN bytes, borrowed */
+    bool keep_alive;                  /* no: the reply says Connection: close, and the caller closes after it */
+    bool is_head;                     /* answers HEAD: the head of GET's reply, no body */
+    bool is_http10;                   /* answers HTTP/1.0: keep-alive is said aloud, chunks are not used */
+    bool varies;                      /* another Origin would have another answer: Vary says so */
+    struct strobe_slice allow_origin; /* whose pages may read it, "*" or an origin (CORS); empty: nothing is said */
 
     /* inside */
     int status;

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "protocol/http_target.h"
 #include "protocol/limits.h"
 #include "server/log.h"
 #include "server/memory.h"
@@ -594,6 +595,25 @@ static bool check_bind(struct reading *reading) {
     return true;
 }
 
+static bool check_origins(struct reading *reading) {
+    const struct config_list *list = &reading->config->allow_origin;
+    struct strobe_http_origin origin;
+    char where[CONFIG_ERROR_TEXT];
+
+    place(reading, OPTION_allow_origin, where);
+    for (size_t i = 0; i < list->count; i++) {
+        const char *item = list->items[i];
+        bool good = strobe_http_parse_origin(strobe_slice_make(item, strlen(item)), &origin) && !origin.is_opaque;
+
+        if (!good && !is_word(item, "*")) {
+            return fail(reading,
+                        "%sexpected scheme://host or scheme://host:port, separated by commas, or *, got \"%.80s\"",
+                        where, item);
+        }
+    }
+    return true;
+}
+
 static bool check(struct reading *reading) {
     const struct config *config = reading->config;
     char where[CONFIG_ERROR_TEXT];
@@ -610,7 +630,7 @@ static bool check(struct reading *reading) {
         return fail(reading, "%sexpected port, http-port or unix-socket to be on, all are off",
                     place(reading, OPTION_port, where));
     }
-    return check_bind(reading);
+    return check_bind(reading) && check_origins(reading);
 }
 
 /* ---- for all -------------------------------------------------------------------------------- */

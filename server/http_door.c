@@ -13,6 +13,9 @@
  */
 #include "server/http_door.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "protocol/http_request.h"
 #include "protocol/http_writer.h"
 #include "server/http_policy.h"
@@ -26,6 +29,7 @@ struct http_conn {
     struct http_policy_memo memo;
     struct upload upload; /* of the request under way, if its body is large */
     uint64_t answered;    /* requests */
+    char *origin;         /* owned: the last Origin that was allowed, which answers in jobs name too; or NULL */
     enum strobe_http_method last;
 };
 
@@ -45,6 +49,7 @@ static void http_close(struct conn *conn, void *state) {
 
     (void)conn;
     upload_end(&http->upload);
+    free(http->origin);
     strobe_http_request_fini(&http->request);
 }
 
@@ -64,6 +69,28 @@ static size_t http_memory(const void *state) {
     return strobe_http_request_memory(&http->request) + upload_memory(&http->upload);
 }
 
+static struct http_policy policy_of(struct worker *worker) {
+    const struct config *config = worker_config(worker);
+
+    return (struct http_policy){
+        .allow_host = &config->allow_host, .allow_origin = &config->allow_origin, .scheme = "http"};
+}
+
+/* Says in REPLY whose pages may read it. A copy of the origin is kept, since a job may answer when the request is gone.
+ * Without memory nobody's may. */
+static void allow_origin(struct strobe_http_reply *reply, struct http_conn *http, const struct http_policy *policy) {
+    struct strobe_slice origin = http_policy_origin(policy, &http->request);
+
+    reply->varies = !strobe_slice_equal(origin, STROBE_SLICE("*"));
+    reply->allow_origin = origin;
+    if (origin.len == 0 || !reply->varies) return;
+    if (http->origin == NULL || !strobe_slice_equal(origin, strobe_slice_make(http->origin, strlen(http->origin)))) {
+        free(http->origin);
+        http->origin = strndup(origin.data, origin.len);
+    }
+    reply->allow_origin = strobe_slice_make(http->origin, http->origin != NULL ? origin.len : 0);
+}
+
 static void call_begin(struct http_call *call, struct conn *conn, struct http_conn *http) {
     struct worker *worker = conn_worker(conn);
 
@@ -78,6 +105,11 @@ static void call_begin(struct http_call *call, struct conn *conn, struct http_co
                   .is_head = http->request.method == STROBE_METHOD_HEAD,
                   .is_http10 = http->request.minor == 0},
     };
+    if (worker_config(worker)->allow_origin.count > 0) {
+        const struct http_policy policy = policy_of(worker);
+
+        allow_origin(&call->reply, http, &policy);
+    }
 }
 
 static enum metrics_method metric_of(enum strobe_http_method method) {
@@ -102,7 +134,7 @@ static void count_answer(const struct http_call *call) {
 /* What the head says against the request: status 0 for nothing. A body that is IN_HAND need not be kept from coming, so
  * that the route judges only once, when it answers. */
 static struct strobe_http_refusal judge_head(struct http_call *call, struct http_conn *http, bool in_hand) {
-    const struct http_policy policy = {.allow_host = &worker_config(call->worker)->allow_host, .scheme = "http"};
+    const struct http_policy policy = policy_of(call->worker);
     enum http_policy_verdict verdict = http_policy_check(&policy, &http->memo, call->request);
 
     if (verdict != HTTP_POLICY_PASS) {

@@ -3,7 +3,8 @@
  *      Host    an IP literal, localhost, a name without a dot, or in allow-host: else 403. A page that points its
  *              own name at 127.0.0.1 (DNS rebinding) has a dot in its name and is thereby found out.
  *      Origin  of an unsafe method: that of this very request (scheme, host and port), else 403.
- *              "null" is foreign. Sec-Fetch-Site: cross-site is foreign whatever Origin says.
+ *              "null" is foreign. Sec-Fetch-Site: cross-site is foreign whatever Origin says. An origin that
+ *              allow-origin has is none of it: its pages may also read, which a browser lets them if we say so (CORS).
  *
  * A request without Origin passes: it comes from no web page (curl), or is a plain navigation. One without Host
  * (HTTP/1.0) passes too, since every browser sends one.
@@ -60,13 +61,34 @@ static enum http_policy_verdict check_host(const struct http_policy *policy, str
     return policy->any_host || is_allowed_name(policy, &host) ? HTTP_POLICY_PASS : HTTP_POLICY_FOREIGN_HOST;
 }
 
-/* Did a page of another origin send this request? */
+struct strobe_slice http_policy_origin(const struct http_policy *policy, const struct strobe_http_request *request) {
+    struct strobe_slice text = strobe_http_request_field(request, STROBE_HTTP_FIELD_ORIGIN);
+    struct strobe_http_origin origin, allowed;
+    size_t count = policy->allow_origin != NULL ? policy->allow_origin->count : 0;
+    bool is_origin = count > 0 && text.data != NULL && strobe_http_parse_origin(text, &origin);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *item = policy->allow_origin->items[i];
+
+        if (strcmp(item, "*") == 0) return STROBE_SLICE("*");
+        if (is_origin && strobe_http_parse_origin(strobe_slice_make(item, strlen(item)), &allowed) &&
+            strobe_http_origins_equal(&origin, &allowed)) {
+            return text;
+        }
+    }
+    return STROBE_SLICE("");
+}
+
+/* Did a page of another origin send this request, which may not? */
 static bool is_foreign(const struct http_policy *policy, const struct strobe_http_request *request) {
     struct strobe_slice site = strobe_http_request_field(request, STROBE_HTTP_FIELD_SEC_FETCH_SITE);
     struct strobe_slice text = strobe_http_request_field(request, STROBE_HTTP_FIELD_ORIGIN);
     struct strobe_http_origin origin;
     struct strobe_http_host host;
 
+    if (http_policy_origin(policy, request).len != 0) {
+        return false;
+    }
     if (site.len != 0 && strobe_http_text_is(site, "cross-site")) {
         return true;
     }
@@ -97,6 +119,6 @@ struct strobe_http_refusal http_policy_refusal(enum http_policy_verdict verdict)
                  "add the name to the option allow-host."};
     }
     return (struct strobe_http_refusal){
-        403, "A web page of another origin may not change anything here; send the request from a page that this "
-             "server itself serves, or without a browser."};
+        403, "A web page of another origin may not change anything here: add its origin to the option allow-origin, "
+             "or send the request without a browser."};
 }

@@ -9,9 +9,10 @@
 
 /* The rules in force. Borrowed; made anew for each use, so that a changed configuration counts at once. */
 struct http_policy {
-    const struct config_list *allow_host; /* names that Host may say besides */
-    const char *scheme;                   /* of the pages that this door serves: "http" */
-    bool any_host;                        /* a password guards the data: Host need not */
+    const struct config_list *allow_host;   /* names that Host may say besides */
+    const struct config_list *allow_origin; /* whose pages may read and write; NULL: none */
+    const char *scheme;                     /* of the pages that this door serves: "http" */
+    bool any_host;                          /* a password guards the data: Host need not */
 };
 
 /* The last Host of a connection that the fixed rules let in, so that the next request need not parse it again.
@@ -28,6 +29,9 @@ enum http_policy_verdict {
     HTTP_POLICY_FOREIGN_HOST,   /* 403 that names allow-host */
     HTTP_POLICY_FOREIGN_ORIGIN, /* 403: a page from elsewhere wants to write */
 };
+
+/* Whose pages may read the answer to REQUEST: "*", or its Origin (borrowed from it); empty: nobody else's. */
+struct strobe_slice http_policy_origin(const struct http_policy *policy, const struct strobe_http_request *request);
 
 /* Judges REQUEST, whose head is complete (borrowed until return). Thread: the connection's. */
 enum http_policy_verdict http_policy_check(const struct http_policy *policy, struct http_policy_memo *memo,

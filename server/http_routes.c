@@ -101,6 +101,30 @@ static struct strobe_slice allow_line(const struct http_route *route, char text[
     return strobe_slice_make(text, (size_t)(at - text));
 }
 
+/* What a page may send that asks first (a preflight, WHATWG Fetch). LIST: "GET, PUT" as Allow has it. */
+static void write_preflight(struct http_call *call, struct strobe_slice list) {
+    strobe_http_reply_field(&call->reply, "Access-Control-Allow-Methods", list);
+    strobe_http_reply_lines(
+        &call->reply, STROBE_SLICE("Access-Control-Allow-Headers: Accept, Authorization, Cache-Control, "
+                                   "Content-Type, If-Match, If-None-Match, If-Range, Last-Event-ID, Range, TTL\r\n"
+                                   "Access-Control-Max-Age: 600\r\n"));
+}
+
+static void answer_options(struct http_call *call) {
+    struct strobe_slice wanted =
+        strobe_http_request_field(call->request, STROBE_HTTP_FIELD_ACCESS_CONTROL_REQUEST_METHOD);
+    char text[ALLOW_LINE_MAX];
+    struct strobe_slice line = allow_line(call->route, text);
+    size_t name = sizeof "Allow: " - 1;
+
+    strobe_http_reply_begin(&call->reply, 204);
+    strobe_http_reply_lines(&call->reply, line);
+    if (wanted.data != NULL && call->reply.allow_origin.len > 0) {
+        write_preflight(call, strobe_slice_make(line.data + name, line.len - name - 2));
+    }
+    strobe_http_reply_empty(&call->reply);
+}
+
 struct strobe_http_refusal http_routes_judge(const struct http_call *call) {
     enum strobe_http_method method = call->request->method;
 
@@ -123,11 +147,7 @@ void http_routes_answer(struct http_call *call) {
     if (handler != NULL) {
         handler(call);
     } else if (call->route != NULL && call->request->method == STROBE_METHOD_OPTIONS) {
-        char text[ALLOW_LINE_MAX];
-
-        strobe_http_reply_begin(&call->reply, 204);
-        strobe_http_reply_lines(&call->reply, allow_line(call->route, text));
-        strobe_http_reply_empty(&call->reply);
+        answer_options(call);
     } else {
         http_routes_refuse(call, http_routes_judge(call));
     }

@@ -202,6 +202,8 @@ static void test_command_line_errors_name_the_option(void **state) {
     assert_non_null(strstr(trial.error, "--http-port: expected another port"));
     assert_false(try(&trial, "--port", "0", "--http-port", "0", NULL));
     assert_non_null(strstr(trial.error, "all are off"));
+    assert_false(try(&trial, "--allow-origin", "https://good.example,app.example", NULL));
+    assert_non_null(strstr(trial.error, "--allow-origin: expected scheme://host"));
 }
 
 static void test_addresses_of_others_need_insecure(void **state) {

@@ -114,6 +114,29 @@ static void test_password_frees_host_but_not_origin(void **state) {
                      HTTP_POLICY_FOREIGN_ORIGIN);
 }
 
+static void test_allowed_origins_may_write_and_only_they(void **state) {
+    char *const origins[] = {(char[]){"https://app.example"}, (char[]){"http://localhost:3000"}};
+    char *const all[] = {(char[]){"*"}};
+    const struct config_list some_list = {(char **)origins, 2}, all_list = {(char **)all, 1};
+    struct http_policy some = policy, any = policy;
+    struct http_policy_memo memo = {0};
+
+    (void)state;
+    some.allow_origin = &some_list;
+    any.allow_origin = &all_list;
+    assert_int_equal(judge(&some, &memo, "PUT", "Host: a\r\nOrigin: https://app.example\r\n"), HTTP_POLICY_PASS);
+    assert_int_equal(
+        judge(&some, &memo, "PUT", "Host: a\r\nOrigin: https://APP.example:443\r\nSec-Fetch-Site: cross-site\r\n"),
+        HTTP_POLICY_PASS);
+    assert_int_equal(judge(&some, &memo, "PUT", "Host: a\r\nOrigin: http://app.example\r\n"),
+                     HTTP_POLICY_FOREIGN_ORIGIN);
+    assert_int_equal(judge(&some, &memo, "PUT", "Host: a\r\nOrigin: null\r\n"), HTTP_POLICY_FOREIGN_ORIGIN);
+    assert_int_equal(judge(&some, &memo, "PUT", "Host: a\r\nSec-Fetch-Site: cross-site\r\n"),
+                     HTTP_POLICY_FOREIGN_ORIGIN);
+    assert_int_equal(judge(&any, &memo, "PUT", "Host: a\r\nOrigin: null\r\n"), HTTP_POLICY_PASS);
+    assert_int_equal(judge(&any, &memo, "PUT", "Host: evil.example\r\nOrigin: null\r\n"), HTTP_POLICY_FOREIGN_HOST);
+}
+
 static void test_refusals_say_what_to_do(void **state) {
     (void)state;
     assert_int_equal(http_policy_refusal(HTTP_POLICY_BAD_HOST).status, 400);
@@ -128,6 +151,7 @@ int main(void) {
         cmocka_unit_test(test_unsafe_methods_need_our_own_origin),
         cmocka_unit_test(test_memory_of_one_host_lets_no_other_in),
         cmocka_unit_test(test_password_frees_host_but_not_origin),
+        cmocka_unit_test(test_allowed_origins_may_write_and_only_they),
         cmocka_unit_test(test_refusals_say_what_to_do),
     };
 
