@@ -203,7 +203,8 @@ static void write_link(struct strobe_http_reply *reply, const struct http_list_q
 #define PAGE_LINES                        \
     "Content-Type: application/json\r\n"  \
     "X-Content-Type-Options: nosniff\r\n" \
-    "Cache-Control: no-cache\r\n"
+    "Cache-Control: no-cache\r\n"         \
+    "Vary: Accept\r\n"
 
 static void answer_page(struct http_call *call, const struct http_list_query *query) {
     size_t max = (size_t)worker_config(call->worker)->max_reply_buffer;

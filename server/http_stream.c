@@ -5,6 +5,7 @@
  *
  * A job of the connection (conn.h): its steps come when the replies are below the low-water mark, so a stalled reader
  * stalls the stream, and after scan-idle-timeout the connection is cut, without the closing line, like an idle scan.
+ * A reader that accepts gzip gets it (gzip.c), flushed at each step, so that it sees the lines at the same pace.
  * Always: no more than LINES_HIGH bytes and one line are made in a step. A value that lies in a blob is not turned into
  * JSON at once: the line is left open, the blob is shared, and its text follows in pieces; whether it is UTF-8 is found
  * out before, in pieces too. So memory does not depend on how much there is to tell.
@@ -19,6 +20,7 @@
 #include "protocol/glob.h"
 #include "server/config.h"
 #include "server/conn.h"
+#include "server/gzip.h"
 #include "server/http_kv.h"
 #include "server/metrics.h"
 #include "server/services.h"
@@ -26,6 +28,7 @@
 
 enum {
     LINES_HIGH = 49152,    /* a step ends when so many bytes of lines are made */
+    PACKED_HIGH = 16384,   /* the same when they are compressed, which takes three times as long */
     LINES_MAX = 2 << 20,   /* a key and a small value of nothing but escapes fit twice */
     STEP_PLACES = 4096,    /* of the map looked at in a step */
     STEP_GLOB = 1 << 18,   /* (pattern x key) bytes in a step */
@@ -46,8 +49,11 @@ struct stream {
     struct strobe_position position;
     struct strobe_out lines; /* made, not yet a chunk */
     struct strobe_json json; /* writes into lines */
-    uint64_t count;          /* lines with an entry */
-    size_t glob_steps;       /* in this step */
+    struct gzip *gzip;       /* owned; NULL: the reader did not ask for it */
+    struct strobe_out packed;
+    size_t high;       /* bytes of lines that end a step */
+    uint64_t count;    /* lines with an entry */
+    size_t glob_steps; /* in this step */
     unsigned failures;
     bool is_done;
 
@@ -138,7 +144,7 @@ static enum strobe_visit take(void *context, const struct strobe_entry *entry) {
         open_value(stream, entry, blob);
         return STROBE_VISIT_STOP;
     }
-    return strobe_out_pending(&stream->lines) >= LINES_HIGH ? STROBE_VISIT_STOP : STROBE_VISIT_NEXT;
+    return strobe_out_pending(&stream->lines) >= stream->high ? STROBE_VISIT_STOP : STROBE_VISIT_NEXT;
 }
 
 /* ---- large values ------------------------------------------------------------------------------------------- */
@@ -195,6 +201,16 @@ static void write_value(struct stream *stream) {
 
 /* ---- the job ------------------------------------------------------------------------------------------------ */
 
+/* Sends the lines that were made. */
+static void send_lines(struct stream *stream, bool is_end) {
+    if (stream->gzip == NULL) {
+        strobe_http_reply_chunk_from(&stream->reply, &stream->lines);
+    } else if (is_end || strobe_out_pending(&stream->lines) > 0) {
+        gzip_pack(stream->gzip, &stream->lines, &stream->packed, is_end);
+        strobe_http_reply_chunk_from(&stream->reply, &stream->packed);
+    }
+}
+
 /* The last line, the end of the body, and what becomes of the connection. */
 static enum conn_step finish(struct conn *conn, struct stream *stream) {
     struct strobe_json *json = &stream->json;
@@ -211,7 +227,7 @@ static enum conn_step finish(struct conn *conn, struct stream *stream) {
         conn_why(conn, CONN_REASON_NO_MEMORY);
         return CONN_STEP_ABORT;
     }
-    strobe_http_reply_chunk_from(&stream->reply, &stream->lines);
+    send_lines(stream, true);
     strobe_http_reply_last_chunk(&stream->reply);
     stream->is_done = true;
     if (stream->reply.keep_alive) return CONN_STEP_DONE;
@@ -262,7 +278,7 @@ static enum conn_step stream_step(struct conn *conn, void *context) {
         return fail(conn, stream);
     }
     stream->failures = 0;
-    strobe_http_reply_chunk_from(&stream->reply, &stream->lines);
+    send_lines(stream, false);
     return CONN_STEP_AGAIN;
 }
 
@@ -274,8 +290,20 @@ static void stream_drop(struct conn *conn, void *context) {
     if (stream->blob != NULL) strobe_blob_release(stream->blob);
     services_close_snapshot(stream->services, stream->snapshot);
     strobe_out_fini(&stream->lines);
+    strobe_out_fini(&stream->packed);
+    gzip_free(stream->gzip);
     free(stream->query.memory);
     free(stream);
+}
+
+static size_t stream_memory(const void *context) {
+    const struct stream *stream = context;
+
+    return sizeof *stream + strobe_out_memory(&stream->lines) + (stream->gzip != NULL ? gzip_memory() : 0);
+}
+
+static bool wants_gzip(const struct http_call *call) {
+    return strobe_http_request_accepts(call->request, STROBE_HTTP_FIELD_ACCEPT_ENCODING, "gzip");
 }
 
 static void begin_reply(struct http_call *call) {
@@ -283,7 +311,9 @@ static void begin_reply(struct http_call *call) {
     strobe_http_reply_begin(&call->reply, 200);
     strobe_http_reply_lines(&call->reply, STROBE_SLICE("Content-Type: application/x-ndjson\r\n"
                                                        "X-Content-Type-Options: nosniff\r\n"
-                                                       "Cache-Control: no-cache\r\n"));
+                                                       "Cache-Control: no-cache\r\n"
+                                                       "Vary: Accept, Accept-Encoding\r\n"));
+    if (wants_gzip(call)) strobe_http_reply_lines(&call->reply, STROBE_SLICE("Content-Encoding: gzip\r\n"));
     strobe_http_reply_chunked(&call->reply);
 }
 
@@ -296,8 +326,14 @@ void http_stream_start(struct http_call *call, struct http_list_query *query) {
         return;
     }
     stream = calloc(1, sizeof *stream);
-    status = stream != NULL ? strobe_snapshot_open(call->map, false, &stream->snapshot) : STROBE_NO_MEMORY;
+    if (stream != NULL && wants_gzip(call)) stream->gzip = gzip_new();
+    if (stream == NULL || (stream->gzip == NULL && wants_gzip(call))) {
+        status = STROBE_NO_MEMORY;
+    } else {
+        status = strobe_snapshot_open(call->map, false, &stream->snapshot);
+    }
     if (status != STROBE_OK) {
+        if (stream != NULL) gzip_free(stream->gzip);
         free(stream);
         http_routes_refuse(call, http_no_snapshot(status));
         return;
@@ -309,8 +345,11 @@ void http_stream_start(struct http_call *call, struct http_list_query *query) {
     stream->services = worker_services(call->worker);
     stream->metrics = call->metrics;
     strobe_out_init(&stream->lines, call->reply.out->pool, LINES_MAX);
+    strobe_out_init(&stream->packed, call->reply.out->pool, LINES_MAX);
+    stream->high = stream->gzip != NULL ? PACKED_HIGH : LINES_HIGH;
     metrics_count(stream->metrics, METRICS_STREAMS, 1);
     call->has_job = true;
     conn_stall_timeout(call->conn, worker_config(call->worker)->scan_idle_timeout);
-    conn_work(call->conn, &(struct conn_job){.step = stream_step, .drop = stream_drop, .context = stream});
+    conn_work(call->conn,
+              &(struct conn_job){.step = stream_step, .drop = stream_drop, .memory = stream_memory, .context = stream});
 }

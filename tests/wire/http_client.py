@@ -47,7 +47,9 @@ class Client(strobe_test.Client):
         while line := self.line():
             name, value = line.split(b": ", 1)
             name = name.decode().lower()
-            if name in headers:
+            if name == "vary" and name in headers:  # a list, which may come in several lines
+                value = headers[name].encode("latin-1") + b", " + value
+            elif name in headers:
                 raise ValueError(f"two {name}")
             headers[name] = value.decode("latin-1")
         return Reply(int(status), headers)

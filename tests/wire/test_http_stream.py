@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import unittest
+import zlib
 
 from http_client import HttpCase, get, put
 from strobe_test import request
@@ -201,6 +202,39 @@ class StreamTest(ListCase):
     def test_accept_asks_for_a_stream_too(self):
         load(self.server, 10)
         self.assertEqual(len(self.stream(b"prefix=k", b"Accept: application/x-ndjson")), 10)
+
+    def test_gzip_is_for_those_who_accept_it(self):
+        load(self.server, 10)
+        for accept, packed in ((b"gzip", True), (b"deflate, gzip, br", True), (b"GZIP;q=0.5", True), (b"gzip;q=0", False),
+                               (b"gzip;q=0.000, *", False), (b"*", False), (b"br", False), (b"", False)):
+            for head in (False, True):
+                request = get(b"/kv/?stream", b"Accept-Encoding: " + accept)
+                reply = self.ask(request.replace(b"GET", b"HEAD", 1) if head else request, head)
+                self.assertEqual(reply.headers.get("content-encoding"), "gzip" if packed else None, accept)
+                self.assertIn("Accept-Encoding", reply.headers["vary"])
+            self.assertEqual(reply.status, 200)
+        for path in (b"/kv/", b"/kv/k1", b"/metrics"):
+            self.assertNotIn("content-encoding", self.ask(get(path, b"Accept-Encoding: gzip")).headers)
+
+    def test_gzip_holds_the_same_lines_and_gives_each_as_it_is_made(self):
+        load(self.server, 5000)
+        values = {b"text": ("ä€😀\"\n" * 100000).encode(), b"bytes": os.urandom(1000001)}
+        for key, value in values.items():
+            self.server.resp("SET", key, value)
+        client = self.open()
+        client.send(get(b"/kv/?stream&values", b"Accept-Encoding: gzip") + get(b"/healthz"))
+        client.head()
+        unpack, text = zlib.decompressobj(31), b""
+        for chunk in client.chunks():
+            self.assertFalse(unpack.eof)
+            fresh = unpack.decompress(chunk)
+            self.assertTrue(fresh)  # what was sent can be read at once
+            text += fresh
+        self.assertTrue(unpack.eof and not unpack.unused_data)
+        self.assertEqual(client.reply().body, b"ok\n")
+        plain = self.ask(get(b"/kv/?stream&values")).body
+        self.assertEqual(sorted(text.splitlines()), sorted(plain.splitlines()))
+        self.assertEqual(json.loads(text.splitlines()[-1]), {"done": True, "count": 5002})
 
     def test_connection_goes_on_behind_a_stream(self):
         load(self.server, 3000)
