@@ -221,6 +221,16 @@ static void written(struct output *out, size_t len) {
     half->iov_len -= len;
 }
 
+/* One system call; one piece alone goes the shorter way. */
+static ssize_t send_pieces(int fd, const struct output *out) {
+    const struct iovec *first = &out->pieces[out->piece];
+    size_t count = out->piece_count - out->piece;
+
+    if (count == 1) return send(fd, first->iov_base, first->iov_len, MSG_NOSIGNAL);
+    const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)first, .msg_iovlen = count};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 static void wait_for_room(struct conn *conn, bool wanted) {
     struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0), .data.ptr = conn};
 
@@ -236,8 +246,7 @@ void conn_write(struct conn *conn) {
     for (;;) {
         if (out->piece == 0) build(conn); /* else pieces are half written */
         if (out->piece == out->piece_count) break;
-        struct msghdr message = {.msg_iov = out->pieces + out->piece, .msg_iovlen = out->piece_count - out->piece};
-        ssize_t len = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        ssize_t len = send_pieces(conn->fd, out);
         if (len < 0 && errno == EINTR) continue;
         if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             wait_for_room(conn, true);

@@ -118,6 +118,7 @@ bool keys_read(const struct keys *keys, struct strobe_slice key, uint64_t *numbe
         if (digit > 9 || sum >= keys->count) return false;
         sum = sum * 10 + digit;
     }
+    if (sum >= keys->count) return false;
     *number = sum;
-    return sum < keys->count;
+    return true;
 }

@@ -1,7 +1,7 @@
 /* load.c - a worker: one thread, one epoll, its connections, and when each sends.
  *
- * As fast as it goes (no --rate): a connection sends a batch of `pipeline` requests in one write, and the next batch when
- * all are answered. A latency counts from the write.
+ * As fast as it goes (no --rate): a connection sends a batch of `pipeline` requests in one write, and the next batch
+ * when all are answered. A latency counts from the write.
  *
  * At a fixed rate (open loop): request i is due at offset + i * interval, and belongs to connection i modulo their
  * number, whether that one has its earlier replies or not; at most `pipeline` are on the way on each. A latency counts

@@ -103,6 +103,7 @@ static void print_text(const struct outcome *outcome, const struct histogram *al
             options->pipeline, options->keys);
     if (prefill->ended != 0)
         fprintf(file, "prefill  %" PRIu64 " keys in %.2f s\n", tally_requests(prefill), (double)elapsed(prefill) / 1e9);
+    if (options->clients == 0) return;
     print_latencies(outcome, all, file);
     fprintf(file,
             "         %.2f s; %" PRIu64 " hits, %" PRIu64 " misses; %" PRIu64 " bytes sent, %" PRIu64

@@ -3,8 +3,9 @@
  *     connect, all | prefill | warmup | load, with the scan beside it | add up
  *                  ^ barrier ^ barrier ^ barrier
  *
- * All threads pass each barrier also after Ctrl-C, and then have nothing to do in the phase behind it; so none waits for
- * one that has gone. The main thread does not load: it waits for the end and for signals, and writes the progress line. */
+ * All threads pass each barrier also after Ctrl-C, and then have nothing to do in the phase behind it; so none waits
+ * for one that has gone. The main thread does not load: it waits for the end and for signals, and writes the progress
+ * line. */
 #include "clients/bench/run.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
-/* scan_beside.c - scans without end over a socket that blocks: SCAN over the text protocol, the NDJSON stream over HTTP.
+/* scan_beside.c - scans without end over a socket that blocks: SCAN, or over HTTP the NDJSON stream.
  *
- * A bit for each of the load's keys tells whether a scan brought it, so that one that is missing or comes twice is seen.
- * When every key was set before and none goes away (--prefill without --ttl or --command), a scan that lacks one is a
- * fault; with --check also one that brings a key twice, and every value is verified.
+ * A bit for each of the load's keys tells whether a scan brought it, so that one that is missing or comes twice is
+ * seen.
+ * When every key was set before and none goes away (--prefill without --ttl or --command), a scan that lacks one is
+ * a fault; with --check also one that brings a key twice, and every value is verified.
  * Ends at the first bytes that are no reply: there is no telling where the next one begins. */
 #include "clients/bench/scan_beside.h"
 
@@ -20,7 +21,7 @@
 #include "protocol/limits.h"
 #include "protocol/number.h"
 
-enum { CURSOR_MAX = 24 };
+enum { CURSOR_MAX = 24, LINE_MAX_BYTES = 1 << 30 /* of a stream; grows only with what came */ };
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
@@ -347,7 +348,6 @@ static bool ask_stream(struct scan *scan) {
 }
 
 static bool scan_http(struct scan *scan) {
-    const struct bench_options *options = scan->plan->options;
     struct strobe_buf rest;
     struct http_head head;
     size_t len;
@@ -359,7 +359,7 @@ static bool scan_http(struct scan *scan) {
     struct strobe_slice bytes = strobe_slice_make(scan->in + scan->from, len);
     scan->from += len;
     if (!http_read_head(bytes, &head) || head.status != 200 || !head.chunked) return fail(scan, bytes);
-    strobe_buf_init(&rest, (size_t)options->size.most + 6 * STROBE_KEY_MAX + 4096);
+    strobe_buf_init(&rest, LINE_MAX_BYTES);
     bool good = stream_chunks(scan, &rest, &done);
     strobe_buf_fini(&rest);
     if (good && !done) return fail(scan, STROBE_SLICE("a stream ended without its closing line"));

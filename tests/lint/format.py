@@ -14,7 +14,8 @@ LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|HA" r"CK|X" r"XX)\b")
 BROAD_KILL = re.compile(r"\b(pk" r"ill|kill" r"all)\b")
 OPENINGS = {
     ".c": "/* ", ".h": "/* ", ".def": "/* ",
-    ".py": ('"""', "#!"), ".sh": "#!", ".mjs": ("//", "/*", "#!"), ".lua": "--", ".conf": "#", ".8": '.\\" ',
+    ".py": ('"""', "#!"), ".sh": "#!", ".mjs": ("//", "/*", "#!"), ".lua": "--", ".conf": "#",
+    ".1": '.\\" ', ".8": '.\\" ',
 }
 
 

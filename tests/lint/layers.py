@@ -27,6 +27,7 @@ RULES = {
     "server": (["server/", "protocol/", "map/map.h"], ANY),
     "clients": (["clients/", "protocol/"], ANY),
     "man": (["server/commands.def"], C_ONLY),
+    "tests/clients": (["clients/", "protocol/", "tests/"], ANY),
     "tests/map": (["map/", "tests/"], MAP_SYSTEM | {"cmocka", "setjmp", "signal", "sys/wait"}),
     "tests/memory": (["map/", "tests/"], MAP_SYSTEM | {"cmocka", "setjmp"}),
     "tests/model": (["map/", "tests/"], MAP_SYSTEM | {"cmocka", "setjmp"}),

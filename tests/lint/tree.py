@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 FOLDERS = ("map", "protocol", "server", "clients", "tests", "conf", "man", ".ci")
-BY_HAND = (".c", ".h", ".def", ".py", ".sh", ".mjs", ".lua", ".conf", ".8")
+BY_HAND = (".c", ".h", ".def", ".py", ".sh", ".mjs", ".lua", ".conf", ".1", ".8")
 
 
 def files(root, folders=FOLDERS, endings=BY_HAND):
