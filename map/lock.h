@@ -39,7 +39,37 @@ struct lock {
 #ifdef STROBE_DEBUG
     _Atomic uint64_t owner; /* pthread_self of the holder, 0 = nobody */
 #endif
+#ifdef STROBE_LOCK_TIMES
+    uint64_t since; /* when its holder got it */
+#endif
 };
+
+#ifdef STROBE_LOCK_TIMES
+/* For tests/bench/lock_bench, which is built with this: how long this thread has held locks, in ticks of the
+ * processor's clock. */
+struct lock_times {
+    uint64_t holds, sum, longest;
+};
+extern _Thread_local struct lock_times lock_times;
+
+static inline void lock_time_begin(struct lock *lock) {
+    lock->since = __builtin_ia32_rdtsc();
+}
+static inline void lock_time_end(const struct lock *lock) {
+    uint64_t took = __builtin_ia32_rdtsc() - lock->since;
+
+    lock_times.holds++;
+    lock_times.sum += took;
+    if (took > lock_times.longest) lock_times.longest = took;
+}
+#else
+static inline void lock_time_begin(struct lock *lock) {
+    (void)lock;
+}
+static inline void lock_time_end(const struct lock *lock) {
+    (void)lock;
+}
+#endif
 
 uint64_t lock_wait(struct lock *lock); /* the slow half of lock_enter */
 void lock_wake(struct lock *lock);     /* the slow half of lock_leave */
@@ -70,11 +100,13 @@ static inline uint64_t lock_enter(struct lock *lock) {
                                                  memory_order_relaxed))
         slept = lock_wait(lock);
     lock_note_owner(lock);
+    lock_time_begin(lock);
     return slept;
 }
 
 static inline void lock_leave(struct lock *lock) {
     lock_note_free(lock);
+    lock_time_end(lock);
     if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2) lock_wake(lock);
 }
 

@@ -762,6 +762,15 @@ STROBE_INSIDE static void add_shard_stats(const struct shard *shard, struct stro
     for (const struct table *table = shard->flushed; table; table = table->next) stats->copies += table->copies.count;
 }
 
+unsigned strobe_shard_count(const struct strobe_map *map) {
+    return map->shard_count;
+}
+
+uint64_t strobe_shard_lock_waits(const struct strobe_map *map, unsigned i) {
+    assert(i < map->shard_count);
+    return atomic_load_explicit(&map->shards[i].lock.waits, memory_order_relaxed);
+}
+
 LOCK_UNCHECKED void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) {
     memset(stats, 0, sizeof *stats);
     for (uint32_t i = 0; i < map->shard_count; i++) {

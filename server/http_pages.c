@@ -233,8 +233,13 @@ static void print_map(struct strobe_out *out, struct strobe_map *map) {
     print_value(out, "strobe_map_slots", "gauge", "Places for keys in them", stats.slots);
     print_value(out, "strobe_map_splits_total", "counter", "Segments split", stats.splits);
     print_value(out, "strobe_map_merges_total", "counter", "Segments merged", stats.merges);
-    print_value(out, "strobe_map_lock_waits_total", "counter", "Times that a shard's lock was found taken",
-                stats.lock_waits);
+    print_family(out, "strobe_map_lock_waits_total", "counter", "Times that a shard's lock was found taken");
+    for (unsigned i = 0; i < strobe_shard_count(map); i++) {
+        char shard[12];
+
+        (void)snprintf(shard, sizeof shard, "%u", i);
+        print_labelled(out, "strobe_map_lock_waits_total", "shard", shard, strobe_shard_lock_waits(map, i));
+    }
     print_value(out, "strobe_snapshots", "gauge", "Snapshots open now", stats.snapshots);
     print_value(out, "strobe_snapshot_copies_total", "counter", "Segments copied for snapshots", stats.copies_made);
     print_value(out, "strobe_snapshots_revoked_total", "counter", "Snapshots closed by the limit on their memory",

@@ -139,7 +139,7 @@ LOCK_UNCHECKED static uint64_t waits(struct map_world *w, const struct strobe_ke
 }
 
 /* The map counts the waits of its shards: here somebody tries a shard that is held. */
-LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state) {
+LOCK_UNCHECKED static void test_the_shards_count_who_had_to_wait(void **state) {
     struct map_world w;
     struct others others = {.w = &w};
     struct strobe_access access;
@@ -147,7 +147,7 @@ LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state) {
     uint64_t before;
 
     (void)state;
-    map_world_open(&w, 1);
+    map_world_open(&w, 4);
     others.keys[0] = map_world_key(&w, "k");
     strobe_enter(w.map, &others.keys[0], &access);
     before = waits(&w, &others.keys[0], &access);
@@ -161,6 +161,9 @@ LOCK_UNCHECKED static void test_the_map_counts_who_had_to_wait(void **state) {
         assert_true(tries < 1000);
     }
     strobe_leave(&access);
+    assert_int_equal(strobe_shard_count(w.map), 4);
+    for (unsigned shard = 0; shard < 4; shard++)
+        assert_int_equal(strobe_shard_lock_waits(w.map, shard) != 0, shard == others.keys[0].hash >> 62);
     map_world_close(&w);
 }
 
@@ -169,7 +172,7 @@ int main(void) {
         cmocka_unit_test(test_sixteen_threads_lose_no_count),
         cmocka_unit_test(test_who_finds_it_taken_is_counted_and_gets_in_later),
         cmocka_unit_test(test_an_access_to_some_shards_leaves_the_others_writable),
-        cmocka_unit_test(test_the_map_counts_who_had_to_wait),
+        cmocka_unit_test(test_the_shards_count_who_had_to_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
