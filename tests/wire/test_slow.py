@@ -95,6 +95,23 @@ class Slowlog(unittest.TestCase):
             self.assertGreater(found[0][2], 1000)
             self.assertIsInstance(pairs(found[0][6])[b"flush"], int)
 
+    def test_debug_sleep_holds_its_loop_where_there_is_one(self):
+        with Server("--threads", 1) as server, server.client() as client, server.client() as other:
+            if not client.ask("COMMAND", "INFO", "debug")[0]:
+                with self.assertRaisesRegex(ReplyError, "^ERR unknown command 'DEBUG'"):
+                    client.ask("DEBUG", "SLEEP", 0)
+                return
+            client.send(request("GET", "a") + request("DEBUG", "SLEEP", "0.05") + request("GET", "b"))
+            self.assertEqual([client.reply() for _ in range(3)], [None, b"OK", None])
+            entry = entries(other, 1, "PHASES")[0]
+            self.assertEqual(entry[3], [b"DEBUG", b"SLEEP", b"0.05"])
+            self.assertGreaterEqual(pairs(entry[6])[b"execute"], 50000)
+            for words, error in (((), "wrong number of arguments for 'debug' command"),
+                                 (("FOO",), "unknown subcommand or wrong number of arguments for 'FOO'. Try DEBUG"),
+                                 (("SLEEP", "x"), "value is not a valid float")):
+                with self.assertRaisesRegex(ReplyError, f"^ERR {error}"):
+                    client.ask("DEBUG", *words)
+
     def test_time_that_a_request_took_to_come_is_told(self):
         with Server("--slowlog-threshold", 0) as server, server.client() as client:
             data = request("SET", "k", "v")
