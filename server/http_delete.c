@@ -121,9 +121,12 @@ static void delete_drop(struct conn *conn, void *context) {
 
 void http_delete_prefix(struct http_call *call) {
     struct deletion *deletion = calloc(1, sizeof *deletion);
-    struct strobe_http_refusal refused = http_no_memory;
 
-    if (deletion != NULL) refused = open_removal(call, &deletion->removal);
+    if (deletion == NULL) {
+        http_routes_refuse(call, http_no_memory);
+        return;
+    }
+    struct strobe_http_refusal refused = open_removal(call, &deletion->removal);
     if (refused.status != 0) {
         http_routes_refuse(call, refused);
         free(deletion);

@@ -51,7 +51,7 @@ static void drop_oldest(struct slowlog *slowlog) {
 
 void slowlog_free(struct slowlog *slowlog) {
     if (slowlog == NULL) return;
-    while (slowlog->len > 0) drop_oldest(slowlog);
+    while (slowlog->oldest != NULL) drop_oldest(slowlog);
     uv_mutex_destroy(&slowlog->lock);
     free(slowlog);
 }
@@ -99,7 +99,7 @@ void slowlog_add(struct slowlog *slowlog, struct slowlog_entry *entry, size_t mo
     if (slowlog->oldest == NULL) slowlog->oldest = entry;
     slowlog->newest = entry;
     slowlog->len++;
-    while (slowlog->len > most) drop_oldest(slowlog);
+    while (slowlog->oldest != NULL && slowlog->len > most) drop_oldest(slowlog);
     uv_mutex_unlock(&slowlog->lock);
 }
 
@@ -134,6 +134,6 @@ size_t slowlog_len(struct slowlog *slowlog) {
 
 void slowlog_reset(struct slowlog *slowlog) {
     uv_mutex_lock(&slowlog->lock);
-    while (slowlog->len > 0) drop_oldest(slowlog);
+    while (slowlog->oldest != NULL) drop_oldest(slowlog);
     uv_mutex_unlock(&slowlog->lock);
 }
