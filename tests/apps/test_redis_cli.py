@@ -102,6 +102,9 @@ class RedisTools(unittest.TestCase):
             script.write("return redis.call('GET', KEYS[1])")
             script.flush()
             self.assertIn("ERR unknown command 'EVAL'", self.refused("--eval", script.name, "word", ",", "x")[1])
+        status, told = self.refused("--hotkeys")
+        self.assertEqual(status, 1)
+        self.assertIn("access frequency not tracked", told)
         for mode in (("--rdb", os.devnull), ("--functions-rdb", os.devnull), ("--replica",)):
             status, told = self.refused(*mode)
             self.assertEqual(status, 1, mode)
@@ -132,6 +135,17 @@ class RedisTools(unittest.TestCase):
         told = self.cli("--bigkeys", "-i", "0")
         self.assertIn(f"Sampled {KEYS + 1} keys in the keyspace!", told)
         self.assertIn("Biggest string found '\"big\"' has 5000 bytes", told)
+
+    def test_memkeys_finds_what_takes_most(self):
+        self.fill()
+        self.server.resp("SET", "big", "x" * 5000)
+        for samples in ((), ("--memkeys-samples", "0")):
+            told = self.cli("--memkeys", *samples, "-i", "0")
+            self.assertIn(f"Sampled {KEYS + 1} keys in the keyspace!", told)
+            found = re.search(r"Biggest string found '\"big\"' has (\d+) bytes", told)
+            self.assertIn(int(found[1]), range(5003, 6500))
+            total = int(re.search(rf"{KEYS + 1} strings with (\d+) bytes", told)[1])
+            self.assertGreater(total, KEYS * 50)
 
     def test_pipe_loads_and_counts_errors(self):
         stream = b"".join(strobe_test.request("SET", f"k{i}", f"v{i}") for i in range(20000))

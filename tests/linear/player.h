@@ -29,6 +29,8 @@ struct player_round {
     struct history history;   /* each player writes its own client's operations */
 };
 
+#define PLAYER_BODY_MAX 131072u
+
 struct player {
     unsigned client;
     bool is_http;
@@ -37,12 +39,16 @@ struct player {
     struct player_round *round;
     uint64_t written; /* values, in this round */
     uint64_t versions[HISTORY_KEYS_MAX];
+    char body[PLAYER_BODY_MAX]; /* of the last HTTP reply, with a NUL behind it */
 };
 
 /* Connects; a player of the text door speaks RESP3 if its number is odd. ROUND is shared and outlives P. */
 void player_open(struct player *p, unsigned client, bool is_http, uint16_t port, uint64_t seed,
                  struct player_round *round);
 void player_close(struct player *p);
+
+/* The next ticket of the round. */
+uint64_t player_ticket(struct player *p);
 
 /* Plays its part of the round and adds it to the history. One thread for each player. */
 void player_play(struct player *p);
