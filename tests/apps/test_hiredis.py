@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_hiredis.py - builds hiredis.c against Debian's hiredis and libuv and runs it: with one loop, and with several."""
+"""test_hiredis.py - builds hiredis.c against Debian's hiredis and libuv and runs it, with one loop and with several."""
 import os
 import shlex
 import subprocess

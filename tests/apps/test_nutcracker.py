@@ -80,7 +80,8 @@ class Nutcracker(unittest.TestCase):
         client = self.connect()
         self.assertEqual(client.ask("PING"), b"PONG")
         self.assertEqual(client.ask("SET", "n", 41, "EX", 100), b"OK")
-        self.assertEqual([client.ask("INCR", "n"), client.ask("APPEND", "n", "0"), client.ask("STRLEN", "n")], [42, 3, 3])
+        self.assertEqual(client.ask("INCR", "n"), 42)
+        self.assertEqual([client.ask("APPEND", "n", "0"), client.ask("STRLEN", "n")], [3, 3])
         self.assertIn(client.ask("TTL", "n"), range(90, 101))
         self.assertEqual(client.ask("GETSET", "n", "word"), b"420")
         with self.assertRaisesRegex(strobe_test.ReplyError, "^ERR value is not an integer or out of range$"):

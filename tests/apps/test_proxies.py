@@ -90,13 +90,15 @@ class Proxies:
         self.assertEqual(self.ask(http_client.get(b"/kv/a%20b/c")).status, 404)
 
     def test_chunks_pass(self):
-        body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (b"x" * 70000, b"y", b"z" * 300)) + b"0\r\n\r\n"
+        pieces = (b"x" * 70000, b"y", b"z" * 300)
+        body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
         head = b"PUT /kv/chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.assertEqual(self.ask(head + body).status, 201)
-        self.assertEqual(self.server.resp("GET", "chunked"), b"x" * 70000 + b"y" + b"z" * 300)
+        self.assertEqual(self.server.resp("GET", "chunked"), b"".join(pieces))
 
     def test_keys_pass_as_they_are(self):
-        for path, key in ((b"a%2Fb", b"a/b"), (b"%E2%82%AC", "\u20ac".encode()), (b"q%3F", b"q?"), (b"100%25", b"100%")):
+        for path, key in ((b"a%2Fb", b"a/b"), (b"%E2%82%AC", "\u20ac".encode()), (b"q%3F", b"q?"),
+                          (b"100%25", b"100%")):
             self.assertEqual(self.ask(http_client.put(b"/kv/" + path, key)).status, 201)
             self.assertEqual(self.server.resp("GET", key), key)
 
