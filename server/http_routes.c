@@ -3,7 +3,7 @@
  *      /kv/KEY   GET HEAD PUT POST DELETE PATCH   http_kv.c, http_patch.c
  *      /kv/      GET HEAD DELETE                  http_list.c, http_delete.c
  *      /batch    POST                             http_batch.c
- *      others    GET HEAD                         http_pages.c
+ *      others    GET HEAD                         http_pages.c, http_openapi.c
  *
  * HEAD is wherever GET is (the same handler; the writer leaves the body out), OPTIONS everywhere. "*" is no resource,
  * but OPTIONS * asks what the server as a whole can do.
@@ -18,6 +18,7 @@
 #include "server/http_delete.h"
 #include "server/http_kv.h"
 #include "server/http_list.h"
+#include "server/http_openapi.h"
 #include "server/http_pages.h"
 #include "server/http_patch.h"
 
@@ -50,6 +51,7 @@ static const struct http_route other_routes[] = {
      .judge = http_batch_judge,
      .handlers = {[STROBE_METHOD_POST] = http_batch_post}},
     {.path = {"/", 1}, .handlers = {[STROBE_METHOD_GET] = http_pages_root}},
+    {.path = {"/openapi.json", 13}, .handlers = {[STROBE_METHOD_GET] = http_openapi_get}},
     {.path = {"/healthz", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_health}},
     {.path = {"/readyz", 7}, .handlers = {[STROBE_METHOD_GET] = http_pages_ready}},
     {.path = {"/metrics", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_metrics}},
@@ -61,6 +63,11 @@ const struct strobe_http_refusal http_bad_escape = {
     400, "There is a '%' that no two hex digits follow; a '%' itself is written %25."};
 const struct strobe_http_refusal http_too_many_scans = {
     503, "Too many scans are open; finish some, or try again in some seconds."};
+
+const struct http_route *http_routes_at(size_t i) {
+    if (i == 0) return &key_route;
+    return i <= sizeof other_routes / sizeof *other_routes ? &other_routes[i - 1] : NULL;
+}
 
 const struct http_route *http_routes_find(const struct strobe_http_request *request, struct strobe_slice *rest) {
     struct strobe_slice path = request->path;

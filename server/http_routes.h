@@ -55,6 +55,9 @@ struct http_route {
     http_handler *handlers[STROBE_METHOD_COUNT]; /* NULL: 405; HEAD and OPTIONS follow from the others */
 };
 
+/* The routes by number, for the test of /openapi.json: that of the keys is 0; NULL behind the last. */
+const struct http_route *http_routes_at(size_t i);
+
 /* Finds call->route and call->rest for the request's target. NULL when there is no such resource: 404. */
 const struct http_route *http_routes_find(const struct strobe_http_request *request, struct strobe_slice *rest);
 
