@@ -66,8 +66,8 @@ def stalled(server, *lines):
     for client in clients:
         client.close()
     each = {kind: (after[kind] - before[kind]) / STALLED / 1024 for kind in ("allocated", "buffers", "scan")}
-    print(f"  a stalled stream, {'gzip' if lines else 'plain':5}: {each['allocated']:4.0f} KiB allocated, {each['buffers']:4.0f}"
-          f" KiB counted as buffers, {each['scan']:4.0f} KiB for the snapshot")
+    print(f"  a stalled stream, {'gzip' if lines else 'plain':5}: {each['allocated']:4.0f} KiB allocated,"
+          f" {each['buffers']:4.0f} KiB counted as buffers, {each['scan']:4.0f} KiB for the snapshot")
 
 
 def main():

@@ -26,8 +26,11 @@ class ReplyError(Exception):
 class Client:
     """A connection that speaks RESP2, or anything, over TCP or a Unix socket."""
 
-    def __init__(self, address, receive_buffer=None):
+    def __init__(self, address, receive_buffer=None, source=None):
+        """SOURCE: one's own address; many, so that thousands of connections do not use the ports of one up."""
         self.socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)

@@ -8,10 +8,10 @@ from http_client import HOST, HttpCase, get
 
 METHODS = {"get", "head", "put", "post", "patch", "delete", "options"}
 # a value for each parameter with which the request is understood
-GOOD = {"ttl": "30s", "keepttl": "", "incr": "5", "append": "", "prefix": "a", "match": "a*", "limit": "5", "cursor": "0",
-        "values": "", "stream": "", "all": "", "atomic": "", "TTL": "30", "If-Match": "*", "If-None-Match": '"1"',
-        "If-Range": '"1"', "Range": "bytes=0-1", "Content-Type": "text/plain", "Accept": "application/x-ndjson",
-        "Accept-Encoding": "gzip"}
+GOOD = {"ttl": "30s", "keepttl": "", "incr": "5", "append": "", "prefix": "a", "match": "a*", "limit": "5",
+        "cursor": "0", "values": "", "stream": "", "all": "", "atomic": "", "TTL": "30", "If-Match": "*",
+        "If-None-Match": '"1"', "If-Range": '"1"', "Range": "bytes=0-1", "Content-Type": "text/plain",
+        "Accept": "application/x-ndjson", "Accept-Encoding": "gzip"}
 NEEDS = {("patch", "/kv/{key}"): "append", ("delete", "/kv/"): "prefix=none"}
 
 

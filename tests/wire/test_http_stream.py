@@ -205,8 +205,9 @@ class StreamTest(ListCase):
 
     def test_gzip_is_for_those_who_accept_it(self):
         load(self.server, 10)
-        for accept, packed in ((b"gzip", True), (b"deflate, gzip, br", True), (b"GZIP;q=0.5", True), (b"gzip;q=0", False),
-                               (b"gzip;q=0.000, *", False), (b"*", False), (b"br", False), (b"", False)):
+        for accept, packed in ((b"gzip", True), (b"deflate, gzip, br", True), (b"GZIP;q=0.5", True),
+                               (b"gzip;q=0", False), (b"gzip;q=0.000, *", False), (b"*", False), (b"br", False),
+                               (b"", False)):
             for head in (False, True):
                 request = get(b"/kv/?stream", b"Accept-Encoding: " + accept)
                 reply = self.ask(request.replace(b"GET", b"HEAD", 1) if head else request, head)
