@@ -51,10 +51,13 @@ static const struct {
 } examples[] = {
     {"  curl -d 'hello' localhost:", "/kv/greeting          write      ?ttl=30 expires in 30 s"},
     {"  curl localhost:", "/kv/greeting                     read       If-None-Match, If-Match with the ETag"},
+    {"  curl -X PATCH 'localhost:", "/kv/visits?incr=1'     count      ?append puts the body behind the value"},
+    {"  curl -r 0-3 localhost:", "/kv/greeting              a part of it"},
     {"  curl -X DELETE localhost:", "/kv/greeting           remove"},
     {"  curl 'localhost:", "/kv/?prefix=g&limit=100'        list       JSON pages of one instant"},
     {"  curl 'localhost:", "/kv/?stream&values'             everything, as of one instant, one JSON object a line"},
-    {"  curl localhost:", "/metrics                         counters   also /healthz, /readyz"},
+    {"  curl -d '[[\"GET\",\"greeting\"]]' localhost:", "/batch   commands   a line or an array; ?atomic: as one"},
+    {"  curl localhost:", "/metrics                         counters   also /healthz, /readyz, /openapi.json"},
 };
 
 static void print_text_page(struct strobe_out *page, uint32_t port, uint32_t http_port) {
@@ -79,11 +82,14 @@ static const char html_page[] =
     "<tr><td><a href=\"/kv/?limit=100\">/kv/</a></td><td>the keys, in JSON pages; "
     "<code>prefix</code>, <code>match</code>, <code>limit</code>, <code>values</code>, <code>cursor</code></td></tr>\n"
     "<tr><td><code>/kv/KEY</code></td><td>one entry: <code>GET</code>, <code>PUT</code>, "
-    "<code>DELETE</code></td></tr>\n"
+    "<code>PATCH</code> with <code>?incr=N</code> or <code>?append</code>, <code>DELETE</code></td></tr>\n"
+    "<tr><td><code>/batch</code></td><td><code>POST</code> commands as JSON, an array or a line each; "
+    "<code>?atomic</code> makes them one transaction</td></tr>\n"
     "<tr><td><a href=\"/kv/?stream\">/kv/?stream</a></td><td>all keys of this instant, one JSON object a "
     "line</td></tr>\n"
     "<tr><td><a href=\"/metrics\">/metrics</a></td><td>counters, for Prometheus</td></tr>\n"
     "<tr><td><a href=\"/healthz\">/healthz</a>, <a href=\"/readyz\">/readyz</a></td><td>for load balancers</td></tr>\n"
+    "<tr><td><a href=\"/openapi.json\">/openapi.json</a></td><td>all of this, for programs</td></tr>\n"
     "</table>\n"
     "<p>From a shell: <code>curl -d hello localhost:%" PRIu32 "/kv/greeting</code></p>\n"
     "</body></html>\n";
