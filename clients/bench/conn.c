@@ -315,6 +315,47 @@ void conn_missed(struct conn *conn) {
         key_fault(conn, TALLY_MISSING, key, "is not there");
 }
 
+/* Bytes of a value and its line end; gives how many, 0: the line end is none. */
+static size_t read_value(struct conn *conn, const char *data, size_t len) {
+    struct reply *reply = &conn->reply;
+    size_t used = reply->body < len ? (size_t)reply->body : len;
+
+    if (used > 0) conn_value_feed(conn, data, used);
+    for (; used < len && reply->line_ends > 0; used++, reply->line_ends--) {
+        if (data[used] == (reply->line_ends == 2 ? '\r' : '\n')) continue;
+        conn_fault(conn, TALLY_MALFORMED, STROBE_SLICE("a value is longer than its length"));
+        return 0;
+    }
+    if (reply->line_ends == 0) conn_value_end(conn);
+    return used;
+}
+
+size_t conn_read_lines(struct conn *conn, const char *data, size_t len,
+                       bool (*read_line)(struct conn *conn, struct strobe_slice line),
+                       void (*value_done)(struct conn *conn)) {
+    size_t at = 0, used;
+
+    for (; at < len; at += used) {
+        if (conn->reply.line_ends > 0) {
+            used = read_value(conn, data + at, len - at);
+            if (used == 0) return CONN_BROKEN;
+            if (conn->reply.line_ends == 0 && value_done != NULL) value_done(conn);
+            continue;
+        }
+        const char *end = memchr(data + at, '\n', len - at);
+        used = end == NULL ? len - at : (size_t)(end - data) - at + 1;
+        if (end == NULL && used <= CONN_CARRY_MAX) return at;
+        struct strobe_slice line = strobe_slice_make(data + at, used - (used > 1 ? 2 : 1));
+        if (end == NULL || used < 2 || end[-1] != '\r' || conn->waiting == 0) {
+            conn_fault(conn, TALLY_MALFORMED,
+                       conn->waiting == 0 ? STROBE_SLICE("a reply that nobody asked for") : line);
+            return CONN_BROKEN;
+        }
+        if (!read_line(conn, line)) return CONN_BROKEN;
+    }
+    return at;
+}
+
 /* It waits for nothing any more. */
 static void became_idle(struct conn *conn, bool was_busy) {
     if (was_busy && !conn_busy(conn)) conn->worker->busy--;

@@ -28,7 +28,7 @@ struct pending {
 struct reply {
     uint64_t body;      /* bytes of the value, or of the chunk, still to come */
     uint64_t items;     /* replies still to come inside of arrays */
-    uint32_t line_ends; /* bytes of the CR LF behind the value still to come */
+    uint32_t line_ends; /* bytes of the CR LF behind the value still to come; not 0: a value is under way */
     uint32_t step;      /* http_load.c's */
     size_t key;         /* which of the request's keys is next */
     bool checks;        /* of the value under way */
@@ -113,6 +113,13 @@ static inline void conn_value_feed(struct conn *conn, const char *data, size_t l
     if (conn->reply.checks) value_check_feed(&conn->reply.check, data, len);
 }
 void conn_value_end(struct conn *conn);
+
+/* Reads replies made of lines and of values that end in CR LF, for a door's replies(): READ_LINE gets each line without
+ * its end, and answers whether it is one; it begins a value by conn_value_begin() and reply.line_ends = 2, and
+ * VALUE_DONE (or NULL) is called behind it. */
+size_t conn_read_lines(struct conn *conn, const char *data, size_t len,
+                       bool (*read_line)(struct conn *conn, struct strobe_slice line),
+                       void (*value_done)(struct conn *conn));
 
 /* The next key of the request is not there. */
 void conn_missed(struct conn *conn);

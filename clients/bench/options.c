@@ -156,9 +156,14 @@ static bool read_ratio(const struct option *option, const char *text, void *memb
 
 static bool read_door(const struct option *option, const char *text, void *member) {
     (void)option;
-    if (strcmp(text, "resp") != 0 && strcmp(text, "http") != 0) return false;
-    *(enum bench_door *)member = *text == 'r' ? BENCH_RESP : BENCH_HTTP;
-    return true;
+#define OPTIONS_DOOR(name, word)                   \
+    if (strcmp(text, word) == 0) {                 \
+        *(enum bench_door *)member = BENCH_##name; \
+        return true;                               \
+    }
+    BENCH_DOORS(OPTIONS_DOOR)
+#undef OPTIONS_DOOR
+    return false;
 }
 
 static bool read_dist(const struct option *option, const char *text, void *member) {
@@ -192,7 +197,7 @@ static const struct type types[] = {
     [TYPE_TIME] = {read_time, "a time as 30 (seconds), 500ms, 30s, 5m or 1h", false},
     [TYPE_SIZE] = {read_size, "bytes as 100, 64kb or 1mb, or from-to as 10-200, up to 512mb", false},
     [TYPE_RATIO] = {read_ratio, "gets:sets as 10:1, 1:0 or 0:1", false},
-    [TYPE_DOOR] = {read_door, "resp or http", false},
+    [TYPE_DOOR] = {read_door, "resp, http or memcached", false},
     [TYPE_DIST] = {read_dist, "uniform, zipf or sequential", false},
     [TYPE_SCAN] = {read_count, "a whole number", true},
     [TYPE_FLAG] = {read_flag, "nothing", false},
@@ -280,13 +285,14 @@ static bool settle_command(struct reading *reading) {
     struct bench_options *all = reading->options;
 
     if (all->command == NULL) return true;
-    if (all->door == BENCH_HTTP) return fail(reading, "--command is for --door resp; over HTTP there are GET and PUT");
+    if (all->door != BENCH_RESP) return fail(reading, "--command is for --door resp; the others get and set");
     if (reading->given[OPTION_ratio]) return fail(reading, "--command and --ratio exclude each other");
     all->ratio = (struct bench_ratio){0, 0};
     return true;
 }
 
 static bool settle(struct reading *reading) {
+    static const uint64_t ports[] = {[BENCH_RESP] = 7171, [BENCH_HTTP] = 7172, [BENCH_MEMCACHED] = 11211};
     struct bench_options *all = reading->options;
 
     if (clash(reading, OPTION_requests, OPTION_time))
@@ -300,7 +306,9 @@ static bool settle(struct reading *reading) {
     if (all->clients != 0 && all->threads > all->clients)
         return fail(reading, "--threads: expected at most as many as --clients, %" PRIu64, all->clients);
     if (all->scan_values && all->scan_count == 0) return fail(reading, "--scan-values needs --scan-beside");
-    if (all->port == 0) all->port = all->door == BENCH_HTTP ? 7172 : 7171;
+    if (all->scan_count != 0 && all->door == BENCH_MEMCACHED)
+        return fail(reading, "--scan-beside is for --door resp and http; memcached has no scan");
+    if (all->port == 0) all->port = ports[all->door];
     if (all->door == BENCH_HTTP && all->http_path[0] != '/')
         return fail(reading, "--http-path: expected a path that begins with /, got \"%.60s\"", all->http_path);
     return settle_command(reading) && settle_keys(reading);
@@ -319,6 +327,16 @@ bool options_read(int argc, char **argv, enum options_action *action, struct ben
         if (!read_option(&reading, argv + at, &used)) return false;
     }
     return settle(&reading);
+}
+
+const char *options_door_name(enum bench_door door) {
+    static const char *const names[] = {
+#define OPTIONS_DOOR_NAME(name, word) word,
+        BENCH_DOORS(OPTIONS_DOOR_NAME)
+#undef OPTIONS_DOOR_NAME
+    };
+
+    return names[door];
 }
 
 void options_print_help(FILE *file) {

@@ -9,7 +9,19 @@
 
 #include "clients/bench/keys.h"
 
-enum bench_door { BENCH_RESP, BENCH_HTTP };
+#define BENCH_DOORS(X) \
+    X(RESP, "resp")    \
+    X(HTTP, "http")    \
+    X(MEMCACHED, "memcached")
+
+enum bench_door {
+#define BENCH_DOOR_ENUM(name, text) BENCH_##name,
+    BENCH_DOORS(BENCH_DOOR_ENUM)
+#undef BENCH_DOOR_ENUM
+};
+
+/* "resp". */
+const char *options_door_name(enum bench_door door);
 
 enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
 

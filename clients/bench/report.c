@@ -98,9 +98,8 @@ static void print_text(const struct outcome *outcome, const struct histogram *al
     const struct tally *load = &outcome->load, *prefill = &outcome->prefill;
 
     fprintf(file, "%s %s, %" PRIu64 " clients, %" PRIu64 " threads, pipelines of %" PRIu64 ", %" PRIu64 " keys\n",
-            options->door == BENCH_HTTP ? "http" : "resp",
-            options->unix_socket != NULL ? options->unix_socket : options->host, options->clients, options->threads,
-            options->pipeline, options->keys);
+            options_door_name(options->door), options->unix_socket != NULL ? options->unix_socket : options->host,
+            options->clients, options->threads, options->pipeline, options->keys);
     if (prefill->ended != 0)
         fprintf(file, "prefill  %" PRIu64 " keys in %.2f s\n", tally_requests(prefill), (double)elapsed(prefill) / 1e9);
     if (options->clients == 0) return;
@@ -177,7 +176,7 @@ static void put_options(struct strobe_json *json, const struct bench_options *op
 
     strobe_json_name(json, "options");
     strobe_json_object_begin(json);
-    put_text(json, "door", options->door == BENCH_HTTP ? "http" : "resp");
+    put_text(json, "door", options_door_name(options->door));
     put_text(json, "host", options->unix_socket != NULL ? NULL : options->host);
     put_u64(json, "port", options->unix_socket != NULL ? 0 : options->port);
     put_text(json, "unix_socket", options->unix_socket);

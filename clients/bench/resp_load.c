@@ -230,43 +230,13 @@ static bool read_line(struct conn *conn, struct strobe_slice line) {
     return true;
 }
 
-/* Bytes of a value and its line end; gives how many, 0: the line end is none. */
-static size_t read_value(struct conn *conn, const char *data, size_t len) {
-    struct reply *reply = &conn->reply;
-    size_t used = reply->body < len ? (size_t)reply->body : len;
-
-    if (used > 0) conn_value_feed(conn, data, used);
-    for (; used < len && reply->line_ends > 0; used++, reply->line_ends--) {
-        if (data[used] == (reply->line_ends == 2 ? '\r' : '\n')) continue;
-        conn_fault(conn, TALLY_MALFORMED, STROBE_SLICE("a value is longer than its length"));
-        return 0;
-    }
-    if (reply->line_ends > 0) return used;
-    conn_value_end(conn);
+/* A bulk string is whole. */
+static void bulk_done(struct conn *conn) {
     item_done(conn, 0);
-    return used;
 }
 
 static size_t resp_replies(struct conn *conn, const char *data, size_t len) {
-    size_t at = 0, used;
-
-    for (; at < len; at += used) {
-        if (conn->reply.line_ends > 0) {
-            used = read_value(conn, data + at, len - at);
-            if (used == 0) return CONN_BROKEN;
-            continue;
-        }
-        const char *end = memchr(data + at, '\n', len - at);
-        used = end == NULL ? len - at : (size_t)(end - data) - at + 1;
-        if (end == NULL && used <= CONN_CARRY_MAX) return at;
-        struct strobe_slice line = strobe_slice_make(data + at, used - (used > 1 ? 2 : 1));
-        if (end == NULL || used < 2 || end[-1] != '\r' || conn->waiting == 0) {
-            malformed(conn, conn->waiting == 0 ? STROBE_SLICE("a reply that nobody asked for") : line);
-            return CONN_BROKEN;
-        }
-        if (!read_line(conn, line)) return CONN_BROKEN;
-    }
-    return at;
+    return conn_read_lines(conn, data, len, read_line, bulk_done);
 }
 
 const struct door resp_door = {resp_recipes, resp_replies};

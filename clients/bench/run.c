@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "clients/bench/http_load.h"
+#include "clients/bench/memcached_load.h"
 #include "clients/bench/resp_load.h"
 
 enum stage { STAGE_PREFILL, STAGE_WARMUP, STAGE_LOAD, STAGES };
@@ -128,10 +129,12 @@ static bool fail(char *error, const char *what) {
 }
 
 static bool init_plan(struct plan *plan, const struct bench_options *options, char *error) {
+    static const struct door *const doors[] = {
+        [BENCH_RESP] = &resp_door, [BENCH_HTTP] = &http_door, [BENCH_MEMCACHED] = &memcached_door};
     const struct strobe_slice prefix = strobe_slice_make(options->key_prefix, strlen(options->key_prefix));
 
     plan->options = options;
-    plan->door = options->door == BENCH_HTTP ? &http_door : &resp_door;
+    plan->door = doors[options->door];
     keys_init(&plan->keys, prefix, (size_t)options->key_size, options->keys, options->dist);
     for (int i = 0; i < LOAD_KINDS_COUNT; i++) recipe_init(&plan->recipes[i]);
     if (!values_init(&plan->values, prefix)) return fail(error, "cannot begin");

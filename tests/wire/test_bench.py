@@ -496,6 +496,18 @@ class Others(unittest.TestCase):
                                    "--pipeline", 8, "--size", "0-5000", "--scan-beside", 100)
             self.assertEqual((status, told["requests"]), (0, 5000), told["faults"])
 
+    @unittest.skipUnless(shutil.which("memcached"), "memcached is not installed")
+    def test_memcached_is_loaded(self):
+        with tempfile.TemporaryDirectory() as place:
+            port = free_port()
+            user = ["-u", "nobody"] if os.geteuid() == 0 else []
+            self.start(["memcached", "-l", "127.0.0.1", "-p", str(port), "-U", "0", *user], port, place)
+            options = ("--door", "memcached", "--port", port, "--check", "--keys", 1000, "--requests", 5000)
+            self.assertEqual(figures(*options, "--ratio", "1:0")[1]["misses"], 5000)
+            status, told = figures(*options, "--prefill", "--pipeline", 8, "--size", "0-5000", "--ratio", "1:1")
+            self.assertEqual((status, told["requests"], told["misses"]), (0, 5000, 0), told["faults"])
+            self.assertEqual(figures(*options, "--size", "2mb", "--ratio", "0:1")[1]["faults"]["error_replies"], 5000)
+
     @unittest.skipUnless(os.path.exists("/usr/sbin/nginx"), "nginx is not installed")
     def test_nginx_is_loaded(self):
         with tempfile.TemporaryDirectory() as place:
