@@ -74,29 +74,30 @@ static size_t digits_of(uint64_t number) {
     return digits;
 }
 
-size_t keys_least_size(size_t prefix_len, uint64_t count) {
-    return prefix_len + digits_of(count - 1);
+size_t keys_least_size(size_t prefix_len, uint64_t last) {
+    return prefix_len + digits_of(last);
 }
 
-void keys_init(struct keys *keys, struct strobe_slice prefix, size_t size, uint64_t count, enum keys_dist dist) {
-    *keys = (struct keys){.prefix = prefix, .size = size, .count = count, .dist = dist};
+void keys_init(struct keys *keys, struct strobe_slice prefix, size_t size, uint64_t first, uint64_t count,
+               enum keys_dist dist) {
+    *keys = (struct keys){.prefix = prefix, .size = size, .first = first, .count = count, .dist = dist};
     if (dist == KEYS_ZIPF) zipf_init(keys);
 }
 
-void keys_walk_init(struct keys_walk *walk, uint64_t first, uint64_t seed) {
-    walk->next = first;
+void keys_walk_init(struct keys_walk *walk, uint64_t at, uint64_t seed) {
+    walk->next = at;
     random_init(&walk->random, seed);
 }
 
 uint64_t keys_next(const struct keys *keys, struct keys_walk *walk) {
     switch (keys->dist) {
-    case KEYS_UNIFORM: return random_below(&walk->random, keys->count);
-    case KEYS_ZIPF: return fnv_hash(zipf_rank(keys, &walk->random)) % keys->count;
+    case KEYS_UNIFORM: return keys->first + random_below(&walk->random, keys->count);
+    case KEYS_ZIPF: return keys->first + fnv_hash(zipf_rank(keys, &walk->random)) % keys->count;
     case KEYS_SEQUENTIAL: break;
     }
-    uint64_t number = walk->next % keys->count;
-    walk->next = number + 1;
-    return number;
+    uint64_t at = walk->next % keys->count;
+    walk->next = at + 1;
+    return keys->first + at;
 }
 
 /* ---- how it is written --------------------------------------------------------------------------- */
@@ -110,15 +111,15 @@ void keys_write(const struct keys *keys, uint64_t number, char *to) {
 }
 
 bool keys_read(const struct keys *keys, struct strobe_slice key, uint64_t *number) {
-    uint64_t sum = 0;
+    uint64_t sum = 0, end = keys->first + keys->count;
 
     if (key.len != keys->size || memcmp(key.data, keys->prefix.data, keys->prefix.len) != 0) return false;
     for (size_t i = keys->prefix.len; i < key.len; i++) {
         unsigned digit = (unsigned)(key.data[i] - '0');
-        if (digit > 9 || sum >= keys->count) return false;
+        if (digit > 9 || sum >= end) return false;
         sum = sum * 10 + digit;
     }
-    if (sum >= keys->count) return false;
+    if (sum < keys->first || sum >= end) return false;
     *number = sum;
     return true;
 }

@@ -58,7 +58,7 @@ static inline uint64_t random_mix(uint64_t x) {
 struct keys {
     struct strobe_slice prefix; /* borrowed */
     size_t size;                /* bytes of a key */
-    uint64_t count;             /* numbers are below it */
+    uint64_t first, count;      /* numbers: first to first + count - 1 */
     enum keys_dist dist;
     double zeta, zeta_of_two, alpha, eta; /* of zipf */
 };
@@ -69,16 +69,17 @@ struct keys_walk {
     uint64_t next; /* of sequential */
 };
 
-/* Bytes of the shortest key that holds PREFIX_LEN bytes and every number below COUNT. */
-size_t keys_least_size(size_t prefix_len, uint64_t count);
+/* Bytes of the shortest key that holds PREFIX_LEN bytes and every number up to LAST. */
+size_t keys_least_size(size_t prefix_len, uint64_t last);
 
-/* Borrows PREFIX for good. SIZE is at least keys_least_size(), COUNT at least 1. */
-void keys_init(struct keys *keys, struct strobe_slice prefix, size_t size, uint64_t count, enum keys_dist dist);
+/* COUNT keys (at least 1) with numbers from FIRST on. Borrows PREFIX for good. SIZE is at least keys_least_size(). */
+void keys_init(struct keys *keys, struct strobe_slice prefix, size_t size, uint64_t first, uint64_t count,
+               enum keys_dist dist);
 
-/* Starts WALK at number FIRST (sequential) and with SEED (the others). */
-void keys_walk_init(struct keys_walk *walk, uint64_t first, uint64_t seed);
+/* Starts WALK at the key AT places behind the first (sequential), and with SEED (the others). */
+void keys_walk_init(struct keys_walk *walk, uint64_t at, uint64_t seed);
 
-/* The next number, below keys->count. */
+/* The next number. */
 uint64_t keys_next(const struct keys *keys, struct keys_walk *walk);
 
 /* Writes key NUMBER, keys->size bytes, to TO. */

@@ -44,7 +44,7 @@ struct plan {
 struct phase {
     bool prefill;      /* SETs only, of keys in order */
     uint64_t pipeline; /* requests on the way on a connection, at most the plan's or LOAD_PREFILL_DEPTH */
-    uint64_t first;    /* number of the first key, when they come in order */
+    uint64_t first;    /* the first key, when they come in order: so many behind the first of all */
     uint64_t requests; /* LOAD_ENDLESS: until the time is over */
     uint64_t time;     /* nanoseconds; 0: until the requests are done */
     double interval;   /* nanoseconds between two requests of this worker; 0: as fast as it goes */

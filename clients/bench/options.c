@@ -268,12 +268,13 @@ static bool read_option(struct reading *reading, char **argv, int *used) {
 static bool settle_keys(struct reading *reading) {
     enum { DIGITS = 12 };
     struct bench_options *all = reading->options;
-    size_t prefix = strlen(all->key_prefix), least = keys_least_size(prefix, all->keys);
+    size_t prefix = strlen(all->key_prefix);
+    uint64_t last = all->key_minimum + all->keys - 1, least = keys_least_size(prefix, last);
 
     if (all->key_size == 0) all->key_size = prefix + DIGITS;
     if (all->key_size >= least) return true;
-    return fail(reading, "--key-size: the prefix and numbers up to %" PRIu64 " need %zu bytes, got %" PRIu64,
-                all->keys - 1, least, all->key_size);
+    return fail(reading, "--key-size: the prefix and numbers up to %" PRIu64 " need %" PRIu64 " bytes, got %" PRIu64,
+                last, least, all->key_size);
 }
 
 /* Whether two options that exclude each other are given. */

@@ -50,7 +50,7 @@ struct bench_options {
     uint64_t requests;     /* of the measured load; 0 when time ends it */
     uint64_t time, warmup; /* milliseconds */
     uint64_t rate;         /* requests a second */
-    uint64_t keys;
+    uint64_t keys, key_minimum;
     const char *key_prefix;
     uint64_t key_size;
     enum keys_dist dist;

@@ -187,6 +187,7 @@ static void put_options(struct strobe_json *json, const struct bench_options *op
     put_u64(json, "sets", options->ratio.sets);
     put_text(json, "command", options->command);
     put_u64(json, "keys", options->keys);
+    put_u64(json, "key_minimum", options->key_minimum);
     put_u64(json, "key_size", options->key_size);
     put_text(json, "dist", dists[options->dist]);
     put_u64(json, "size_min", options->size.least);

@@ -135,7 +135,7 @@ static bool init_plan(struct plan *plan, const struct bench_options *options, ch
 
     plan->options = options;
     plan->door = doors[options->door];
-    keys_init(&plan->keys, prefix, (size_t)options->key_size, options->keys, options->dist);
+    keys_init(&plan->keys, prefix, (size_t)options->key_size, options->key_minimum, options->keys, options->dist);
     for (int i = 0; i < LOAD_KINDS_COUNT; i++) recipe_init(&plan->recipes[i]);
     if (!values_init(&plan->values, prefix)) return fail(error, "cannot begin");
     if (!plan->door->recipes(options, plan->recipes, error)) return false;

@@ -132,7 +132,8 @@ static void begin_scan(struct scan *scan) {
 static bool key_came(struct scan *scan, struct strobe_slice key, uint64_t *number) {
     scan->keys++;
     if (!keys_read(&scan->plan->keys, key, number)) return false;
-    uint64_t bit = UINT64_C(1) << (*number % 64), *word = &scan->seen[*number / 64];
+    uint64_t place = *number - scan->plan->keys.first, bit = UINT64_C(1) << (place % 64);
+    uint64_t *word = &scan->seen[place / 64];
     if ((*word & bit) != 0)
         scan->repeated_now++;
     else

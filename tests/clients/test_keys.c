@@ -25,7 +25,7 @@ static void draw(enum keys_dist dist, uint32_t drawn[COUNT]) {
     struct keys_walk walk;
 
     memset(drawn, 0, COUNT * sizeof *drawn);
-    keys_init(&keys, STROBE_SLICE("k"), 10, COUNT, dist);
+    keys_init(&keys, STROBE_SLICE("k"), 10, 0, COUNT, dist);
     keys_walk_init(&walk, 0, 42);
     for (int i = 0; i < DRAWS; i++) {
         uint64_t number = keys_next(&keys, &walk);
@@ -47,7 +47,7 @@ static void test_sequential_draws_by_turns(void **state) {
     struct keys_walk walk;
 
     (void)state;
-    keys_init(&keys, STROBE_SLICE(""), 3, COUNT, KEYS_SEQUENTIAL);
+    keys_init(&keys, STROBE_SLICE(""), 3, 0, COUNT, KEYS_SEQUENTIAL);
     keys_walk_init(&walk, 700, 1);
     for (uint64_t i = 0; i < 3 * COUNT; i++) assert_int_equal(keys_next(&keys, &walk), (700 + i) % COUNT);
 }
@@ -100,7 +100,7 @@ static void test_zipf_of_few_keys_stays_within_them(void **state) {
     for (uint64_t count = 1; count <= 5; count++) {
         struct keys keys;
         struct keys_walk walk;
-        keys_init(&keys, STROBE_SLICE("k"), 10, count, KEYS_ZIPF);
+        keys_init(&keys, STROBE_SLICE("k"), 10, 0, count, KEYS_ZIPF);
         keys_walk_init(&walk, 0, count);
         for (int i = 0; i < 10000; i++) assert_in_range(keys_next(&keys, &walk), 0, count - 1);
     }
@@ -112,7 +112,7 @@ static void test_a_key_is_read_back(void **state) {
     uint64_t number;
 
     (void)state;
-    keys_init(&keys, STROBE_SLICE("key:"), sizeof text, 1000000, KEYS_UNIFORM);
+    keys_init(&keys, STROBE_SLICE("key:"), sizeof text, 0, 1000000, KEYS_UNIFORM);
     keys_write(&keys, 123456, text);
     assert_memory_equal(text, "key:000000123456", sizeof text);
     assert_true(keys_read(&keys, strobe_slice_make(text, sizeof text), &number));
@@ -131,18 +131,41 @@ static void test_keys_of_others_are_not_ours(void **state) {
     uint64_t number = 7;
 
     (void)state;
-    keys_init(&keys, STROBE_SLICE("key:"), 16, 1000000, KEYS_UNIFORM);
+    keys_init(&keys, STROBE_SLICE("key:"), 16, 0, 1000000, KEYS_UNIFORM);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_false(keys_read(&keys, strobe_slice_make(others[i], strlen(others[i])), &number));
     assert_int_equal(number, 7);
 }
 
+static void test_numbers_begin_at_the_first(void **state) {
+    static const enum keys_dist dists[] = {KEYS_UNIFORM, KEYS_ZIPF, KEYS_SEQUENTIAL};
+    char text[8];
+    uint64_t number;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct keys keys;
+        struct keys_walk walk;
+        keys_init(&keys, STROBE_SLICE("k"), sizeof text, 500, 10, dists[i]);
+        keys_walk_init(&walk, 3, 1);
+        for (int draws = 0; draws < 1000; draws++) {
+            uint64_t drawn = keys_next(&keys, &walk);
+            assert_in_range(drawn, 500, 509);
+            keys_write(&keys, drawn, text);
+            assert_true(keys_read(&keys, strobe_slice_make(text, sizeof text), &number));
+            assert_int_equal(number, drawn);
+        }
+        assert_false(keys_read(&keys, STROBE_SLICE("k0000499"), &number));
+        assert_false(keys_read(&keys, STROBE_SLICE("k0000510"), &number));
+    }
+}
+
 static void test_the_least_size_holds_all_numbers(void **state) {
     (void)state;
-    assert_int_equal(keys_least_size(4, 1), 5);
-    assert_int_equal(keys_least_size(4, 10), 5);
-    assert_int_equal(keys_least_size(4, 11), 6);
-    assert_int_equal(keys_least_size(0, 1000001), 7);
+    assert_int_equal(keys_least_size(4, 0), 5);
+    assert_int_equal(keys_least_size(4, 9), 5);
+    assert_int_equal(keys_least_size(4, 10), 6);
+    assert_int_equal(keys_least_size(0, 1000000), 7);
 }
 
 int main(void) {
@@ -154,6 +177,7 @@ int main(void) {
         cmocka_unit_test(test_zipf_of_few_keys_stays_within_them),
         cmocka_unit_test(test_a_key_is_read_back),
         cmocka_unit_test(test_keys_of_others_are_not_ours),
+        cmocka_unit_test(test_numbers_begin_at_the_first),
         cmocka_unit_test(test_the_least_size_holds_all_numbers),
     };
 

@@ -23,7 +23,7 @@ SHAPE = {
     "": ["version", "options", "interrupted", "elapsed_ns", "requests", "requests_per_second", "bytes_sent",
          "bytes_received", "hits", "misses", "faults", "latency_ns", "rate", "prefill", "scan", "client"],
     "options": ["door", "host", "port", "unix_socket", "clients", "threads", "pipeline", "gets", "sets", "command",
-                "keys", "key_size", "dist", "size_min", "size_max", "ttl_ms", "rate", "check"],
+                "keys", "key_minimum", "key_size", "dist", "size_min", "size_max", "ttl_ms", "rate", "check"],
     "faults": ["all", "error_replies", "wrong_values", "missing_keys", "malformed_replies", "lost_connections",
                "unanswered_requests", "scan_faults", "first"],
     "latency_ns": ["all", "get", "set", "command"],
@@ -179,6 +179,11 @@ class Good(unittest.TestCase):
             self.server.resp("FLUSHALL")
             self.good("--ratio", "0:1", "--keys", 10, "--requests", 100, "--ttl", "1000s", door=door)
             self.assertIn(self.server.resp("TTL", self.server.resp("RANDOMKEY")), range(900, 1001))
+
+    def test_keys_begin_where_they_should(self):
+        self.good("--prefill", "--check", "--keys", 100, "--key-minimum", 950, "--key-size", 8, "--requests", 1000,
+                  "--scan-beside")
+        self.assertEqual(self.server.resp("EXISTS", "key:0949", "key:0950", "key:1049", "key:1050"), 2)
 
     def test_sequential_reaches_every_key_once(self):
         self.good("--ratio", "0:1", "--dist", "sequential", "--keys", 1000, "--requests", 1000, "--threads", 3)
