@@ -159,6 +159,7 @@ static bool read_length(struct strobe_slice line, uint64_t *length, bool *is_nul
     const uint64_t most = UINT64_C(1) << 40;
     uint64_t value = 0;
 
+    *length = 0;
     *is_null = line.len == 3 && line.data[1] == '-' && line.data[2] == '1';
     if (*is_null) return true;
     if (line.len < 2) return false;
@@ -192,7 +193,7 @@ static bool read_aggregate(struct conn *conn, struct strobe_slice line) {
 
     if (!read_length(line, &length, &is_null)) return malformed(conn, line);
     if (line.data[0] == '%') length *= 2;
-    item_done(conn, is_null ? 0 : length);
+    item_done(conn, length);
     return true;
 }
 

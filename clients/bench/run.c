@@ -97,7 +97,7 @@ static void *load_thread(void *argument) {
 
     for (int stage = 0; stage < STAGES; stage++) {
         if (!run->wanted[stage]) continue;
-        struct phase phase = phase_of(run, stage, thread->worker.index);
+        struct phase phase = phase_of(run, (enum stage)stage, thread->worker.index);
         pthread_barrier_wait(&run->barrier);
         if (atomic_load_explicit(&run->plan.stop, memory_order_relaxed)) continue;
         atomic_store_explicit(&run->stage, (uint32_t)stage, memory_order_relaxed);

@@ -106,6 +106,7 @@ static bool more(struct scan *scan) {
 
 /* The next line without its CR LF, borrowed until the next read. */
 static bool line(struct scan *scan, struct strobe_slice *out) {
+    *out = strobe_slice_make(NULL, 0);
     for (size_t looked = 0;;) {
         size_t held = scan->to - scan->from;
         char *from = scan->in + scan->from, *end = memchr(from + looked, '\n', held - looked);
@@ -172,6 +173,7 @@ static void judge_value(struct scan *scan, const struct value_check *check) {
 static bool number_line(struct scan *scan, char type, uint64_t *number) {
     struct strobe_slice text;
 
+    *number = 0;
     if (!line(scan, &text)) return false;
     if (text.len > 1 && text.data[0] == type &&
         strobe_number_parse_uint64(strobe_slice_make(text.data + 1, text.len - 1), number))

@@ -2,8 +2,8 @@
 """test_readme.py - the examples of README.md work when pasted: every ```sh block runs in a shell, every ```telnet block
 is typed into a connection, and where an ```output block follows, that is what comes out.
 
-Changed before pasting: the two ports, to those of a server of our own, and how long wrk runs. All blocks run in the
-order of the page, against one server, as a reader's would. A command that fails, an HTTP status that is neither success
+Changed before pasting: the two ports, to those of a server of our own, the path of strobe-bench, and how long wrk runs.
+All blocks run in the order of the page, against one server, as a reader's would. A command that fails, an HTTP status that is neither success
 nor the one that the page shows, and an error reply that the page does not show, fail the block."""
 import os
 import re
@@ -42,6 +42,7 @@ class Readme(unittest.TestCase):
         cls.examples = list(examples(cls.text))
 
     def for_server(self, text, server):
+        text = text.replace("./strobe-bench", os.environ.get("STROBE_BENCH", "./strobe-bench"))
         text = text.replace("7171", str(server.port)).replace("7172", str(server.http_port))
         return re.sub(r"\B-d ?\d+s\b", "-d1s", text)
 
@@ -88,7 +89,7 @@ class Readme(unittest.TestCase):
 
     def test_page_has_an_example_for_each_client(self):
         shell = "".join(block for _, language, block, _ in self.examples if language == "sh")
-        for client in ("curl ", "redis-cli ", "wrk "):
+        for client in ("curl ", "redis-cli ", "wrk ", "strobe-bench "):
             self.assertIn(client, shell)
         self.assertIn("telnet", [language for _, language, _, _ in self.examples])
         self.assertGreaterEqual(sum(output is not None for *_, output in self.examples), 4)
