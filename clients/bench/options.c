@@ -304,6 +304,7 @@ static bool settle(struct reading *reading) {
     if (all->time != 0) all->requests = 0;
     if (all->clients == 0 && (all->scan_count == 0 || all->time == 0))
         return fail(reading, "--clients 0 needs --scan-beside, and --seconds to end it");
+    if (all->clients == 0 && all->prefill) return fail(reading, "--prefill needs --clients to do it");
     if (all->clients != 0 && all->threads > all->clients)
         return fail(reading, "--threads: expected at most as many as --clients, %" PRIu64, all->clients);
     if (all->scan_values && all->scan_count == 0) return fail(reading, "--scan-values needs --scan-beside");

@@ -124,6 +124,7 @@ static void test_bad_options_say_what_was_expected(void **state) {
         {"--threads 4 --clients 3", "at most as many as --clients, 3"},
         {"--clients 0 --seconds 1", "needs --scan-beside"},
         {"--clients 0 --scan-beside", "--seconds to end it"},
+        {"--clients 0 --scan-beside --seconds 1 --prefill", "needs --clients"},
         {"--scan-values", "needs --scan-beside"},
         {"--scan-beside 0", "from 1 to 1000000"},
         {"--keys 100 --key-size 5", "need 6 bytes, got 5"},

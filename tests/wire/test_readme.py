@@ -3,8 +3,9 @@
 is typed into a connection, and where an ```output block follows, that is what comes out.
 
 Changed before pasting: the two ports, to those of a server of our own, the path of strobe-bench, and how long wrk runs.
-All blocks run in the order of the page, against one server, as a reader's would. A command that fails, an HTTP status that is neither success
-nor the one that the page shows, and an error reply that the page does not show, fail the block."""
+All blocks run in the order of the page, against one server, as a reader's would. A command that fails, an HTTP status
+that is neither success nor the one that the page shows, and an error reply that the page does not show, fail the
+block."""
 import os
 import re
 import subprocess
