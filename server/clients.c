@@ -72,7 +72,7 @@ size_t clients_count(const struct clients *clients) {
     return atomic_load_explicit(&clients->count, memory_order_relaxed);
 }
 
-void clients_visit(struct clients *clients, bool (*visit)(void *context, const struct client *client), void *context) {
+void clients_visit(struct clients *clients, bool (*visit)(void *context, struct client *client), void *context) {
     pthread_mutex_lock(&clients->lock);
     for (struct client *client = clients->first; client != NULL; client = client->next) {
         if (!visit(context, client)) break;

@@ -19,6 +19,15 @@ struct clients;
 enum client_word { CLIENT_NAME, CLIENT_LIB_NAME, CLIENT_LIB_VER, CLIENT_WORDS };
 enum { CLIENT_WORD_MAX = 1024, CLIENT_ADDRESS_TEXT = 64 };
 
+/* What is said of a client in one letter, but for CLIENT_KILLED, which its loop obeys when it comes by. */
+enum client_mark {
+    CLIENT_KILLED = 1,
+    CLIENT_MONITORS = 2,
+    CLIENT_WAITS = 4, /* for the end of a pause */
+    CLIENT_NO_EVICT = 8,
+    CLIENT_NO_TOUCH = 16
+};
+
 struct client {
     struct client *next, *previous; /* the registry's, in the order of ids */
     uint64_t id;
@@ -37,6 +46,7 @@ struct client {
     _Atomic(const char *) command; /* the last one's name, a literal; NULL: none yet */
     _Atomic unsigned resp;         /* 2 or 3 */
     _Atomic int waiting;           /* commands that wait for EXEC; -1: MULTI was not said */
+    _Atomic unsigned marks;        /* enum client_mark; relaxed, KILLED is set by others */
 };
 
 struct clients *clients_new(void); /* owned by the caller; NULL without memory */
@@ -50,9 +60,9 @@ void clients_remove(struct clients *clients, struct client *client);
 /* How many there are now. Any thread. */
 size_t clients_count(const struct clients *clients);
 
-/* Shows VISIT each client in the order of ids, under the lock: no waiting, no calls back into here. Any thread.
- * Stops when VISIT answers false. */
-void clients_visit(struct clients *clients, bool (*visit)(void *context, const struct client *client), void *context);
+/* Shows VISIT each client in the order of ids, under the lock: no waiting, no calls back into here, and nothing is
+ * changed but marks. Any thread. Stops when VISIT answers false. */
+void clients_visit(struct clients *clients, bool (*visit)(void *context, struct client *client), void *context);
 
 /* Says a word (copied; empty: forgets it). The client's own thread. Results: false without memory. Check the bytes
  * before: printable, no spaces, at most CLIENT_WORD_MAX. */
@@ -60,6 +70,19 @@ bool client_say(struct clients *clients, struct client *client, enum client_word
 
 /* The word, "" when it was not said. The client's own thread, or inside a visit. */
 const char *client_word(const struct client *client, enum client_word which);
+
+static inline bool client_has(const struct client *client, enum client_mark mark) {
+    return (atomic_load_explicit(&client->marks, memory_order_relaxed) & (unsigned)mark) != 0;
+}
+
+/* Sets MARK, or takes it away. Any thread that knows the client to be there. */
+static inline void client_mark(struct client *client, enum client_mark mark, bool on) {
+    if (on) {
+        atomic_fetch_or_explicit(&client->marks, (unsigned)mark, memory_order_relaxed);
+    } else {
+        atomic_fetch_and_explicit(&client->marks, ~(unsigned)mark, memory_order_relaxed);
+    }
+}
 
 /* After a batch: the last command's NAME (a literal) and how many were executed. The client's own thread. */
 static inline void client_did(struct client *client, const char *name, uint64_t count) {

@@ -1,4 +1,4 @@
-/* cmd_connection.c - the commands about the connection itself, and what CLIENT tells about all of them.
+/* cmd_connection.c - the commands about the connection itself; what CLIENT does to others is in cmd_client.c.
  *
  * A connection's own words are changed on its own thread; others see them through the registry, under its
  * lock. */
@@ -108,6 +108,10 @@ enum command_outcome cmd_client_id(struct command_call *call) {
 enum command_outcome cmd_reset(struct command_call *call) {
     transaction_free(session_take_transaction(call->session));
     session_set_resp(call->session, call->reply, STROBE_RESP2);
+    session_end_monitor(call->session);
+    session_set_replies(call->session, 0);
+    client_mark(call->session->client, CLIENT_NO_EVICT, false);
+    client_mark(call->session->client, CLIENT_NO_TOUCH, false);
     if (say(call, CLIENT_NAME, STROBE_SLICE(""), "Client names")) {
         strobe_reply_status(call->reply, STROBE_SLICE("RESET"));
     }
@@ -116,18 +120,35 @@ enum command_outcome cmd_reset(struct command_call *call) {
 
 /* ---- HELLO ---------------------------------------------------------------------------------------------- */
 
-/* Reads HELLO's options; *NAME is the word after SETNAME. There is no password yet, so AUTH is right for
- * the user that Redis would have then. An error is written when it answers false. */
+/* There is one user, who needs no password, as Redis has it when none is configured. An error is written when word I
+ * names another. */
+static bool is_user(struct command_call *call, size_t i) {
+    if (strobe_slice_equal(command_arg(call, i), STROBE_SLICE("default"))) return true;
+    strobe_reply_error(call->reply, "WRONGPASS", "invalid username-password pair or user is disabled.");
+    return false;
+}
+
+enum command_outcome cmd_auth(struct command_call *call) {
+    if (command_argc(call) > 3) {
+        command_error_syntax(call);
+    } else if (command_argc(call) == 2) {
+        strobe_reply_error(call->reply, "ERR",
+                           "AUTH <password> called without any password configured for the default user. Are you sure "
+                           "your configuration is correct?");
+    } else if (is_user(call, 1)) {
+        strobe_reply_ok(call->reply);
+    }
+    return COMMAND_DONE;
+}
+
+/* Reads HELLO's options; *NAME is the word after SETNAME. An error is written when it answers false. */
 static bool read_hello_options(struct command_call *call, size_t *name) {
     for (size_t i = 2; i < command_argc(call); i++) {
         size_t more = command_argc(call) - 1 - i;
         if (command_is(call, i, "SETNAME") && more >= 1) {
             *name = ++i;
         } else if (command_is(call, i, "AUTH") && more >= 2) {
-            if (!strobe_slice_equal(command_arg(call, i + 1), STROBE_SLICE("default"))) {
-                strobe_reply_error(call->reply, "WRONGPASS", "invalid username-password pair or user is disabled.");
-                return false;
-            }
+            if (!is_user(call, i + 1)) return false;
             i += 2;
         } else {
             struct strobe_slice word = command_arg(call, i);
@@ -176,105 +197,4 @@ enum command_outcome cmd_hello(struct command_call *call) {
     session_set_resp(call->session, call->reply, (enum strobe_resp_version)version);
     reply_hello(call);
     return COMMAND_DONE;
-}
-
-/* ---- CLIENT LIST ---------------------------------------------------------------------------------------- */
-
-struct list {
-    struct text text;
-    uint64_t now_ms;
-    const struct command_call *call;
-    size_t first_id; /* word of the first wanted id; 0: all */
-};
-
-static uint64_t age(uint64_t now, uint64_t then) {
-    return now > then ? (now - then) / 1000 : 0;
-}
-
-static void describe(struct text *text, const struct client *client, uint64_t now) {
-    const char *command = atomic_load_explicit(&client->command, memory_order_relaxed);
-    size_t held = atomic_load_explicit(&client->input_held, memory_order_relaxed);
-    size_t input = atomic_load_explicit(&client->input_memory, memory_order_relaxed);
-    size_t output = atomic_load_explicit(&client->output_memory, memory_order_relaxed);
-    int waiting = atomic_load_explicit(&client->waiting, memory_order_relaxed);
-    text_addf(text,
-              "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d",
-              (unsigned long long)client->id, client->peer, client->local, client->fd, client_word(client, CLIENT_NAME),
-              (unsigned long long)age(now, client->since_ms),
-              (unsigned long long)age(now, atomic_load_explicit(&client->active_ms, memory_order_relaxed)),
-              waiting >= 0 ? "x" : "N", waiting);
-    text_addf(text, " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu", held,
-              input > held ? input - held : 0, output, input + output);
-    text_addf(text, " events=r cmd=%s user=default redir=-1 resp=%u", command == NULL ? "NULL" : command,
-              atomic_load_explicit(&client->resp, memory_order_relaxed));
-    text_addf(text, " lib-name=%s", client_word(client, CLIENT_LIB_NAME));
-    text_addf(text, " lib-ver=%s", client_word(client, CLIENT_LIB_VER));
-    text_addf(text, " door=%s loop=%u\n", client->door, client->loop);
-}
-
-static bool is_listed(const struct list *list, uint64_t id) {
-    if (list->first_id == 0) return true;
-    for (size_t i = list->first_id; i < command_argc(list->call); i++) {
-        uint64_t wanted;
-        if (strobe_number_parse_uint64(command_arg(list->call, i), &wanted) && wanted == id) return true;
-    }
-    return false;
-}
-
-static bool list_client(void *context, const struct client *client) {
-    struct list *list = context;
-    if (is_listed(list, client->id)) describe(&list->text, client, list->now_ms);
-    return !list->text.failed;
-}
-
-static bool list_own(void *context, const struct client *client) {
-    struct list *list = context;
-    if (client != list->call->session->client) return true;
-    describe(&list->text, client, list->now_ms);
-    return false;
-}
-
-static enum command_outcome reply_list(struct command_call *call, size_t first_id, bool own) {
-    struct list list = {.now_ms = strobe_map_tick(call->map), .call = call, .first_id = first_id};
-    text_init(&list.text);
-    clients_visit(services_clients(call->services), own ? list_own : list_client, &list);
-    if (list.text.failed) {
-        command_error_status(call, STROBE_NO_MEMORY);
-    } else {
-        strobe_reply_verbatim(call->reply, "txt", text_slice(&list.text));
-    }
-    text_fini(&list.text);
-    return COMMAND_DONE;
-}
-
-enum command_outcome cmd_client_info(struct command_call *call) {
-    return reply_list(call, 0, true);
-}
-
-enum command_outcome cmd_client_list(struct command_call *call) {
-    if (command_argc(call) == 2) return reply_list(call, 0, false);
-    if (command_argc(call) == 4 && command_is(call, 2, "TYPE")) {
-        struct strobe_slice type = command_arg(call, 3);
-        if (command_is(call, 3, "normal")) return reply_list(call, 0, false);
-        if (command_is(call, 3, "master") || command_is(call, 3, "replica") || command_is(call, 3, "slave") ||
-            command_is(call, 3, "pubsub")) {
-            strobe_reply_verbatim(call->reply, "txt", STROBE_SLICE(""));
-            return COMMAND_DONE;
-        }
-        strobe_reply_errorf(call->reply, "ERR", "Unknown client type '%.*s'", (int)(type.len > 128 ? 128 : type.len),
-                            type.data);
-        return COMMAND_DONE;
-    }
-    if (command_argc(call) < 4 || !command_is(call, 2, "ID")) {
-        command_error_syntax(call);
-        return COMMAND_DONE;
-    }
-    for (size_t i = 3; i < command_argc(call); i++) {
-        uint64_t id;
-        if (!strobe_number_parse_uint64(command_arg(call, i), &id) || id == 0) {
-            strobe_reply_error(call->reply, "ERR", "Invalid client ID");
-            return COMMAND_DONE;
-        }
-    }
-    return reply_list(call, 3, false);
 }

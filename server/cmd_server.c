@@ -1,23 +1,14 @@
-/* cmd_server.c - the commands about the server: INFO, CONFIG GET, TIME, SAVE and its kin, HELP.
- *
- * CONFIG GET knows strobe's options by their names, and those of Redis's that clients ask for: some are
- * ours under another name, others have one value here. */
+/* cmd_server.c - the commands that tell about the server: INFO, TIME, SAVE and its kin, HELP. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "protocol/glob.h"
 #include "protocol/number.h"
 #include "server/commands.h"
-#include "server/config.h"
 #include "server/info.h"
 #include "server/metrics.h"
 #include "server/services.h"
 #include "server/text.h"
-
-static struct strobe_slice slice_of(const char *text) {
-    return strobe_slice_make(text, strlen(text));
-}
 
 enum command_outcome cmd_info(struct command_call *call) {
     struct text text;
@@ -82,80 +73,6 @@ enum command_outcome cmd_debug(struct command_call *call) {
 }
 
 #endif
-
-/* ---- CONFIG GET ----------------------------------------------------------------------------------------- */
-
-/* Redis's names: what they are called here, or what they always are. */
-static const struct alias {
-    const char *name, *option, *value;
-} aliases[] = {
-    {"appendonly", NULL, "no"},
-    {"appendfsync", NULL, "no"},
-    {"databases", NULL, "1"},
-    {"dir", NULL, ""},
-    {"io-threads", "threads", NULL},
-    {"logfile", "log-file", NULL},
-    {"loglevel", "log-level", NULL},
-    {"maxclients", "max-clients", NULL},
-    {"maxmemory", NULL, "0"},
-    {"maxmemory-policy", NULL, "noeviction"},
-    {"notify-keyspace-events", NULL, ""},
-    {"proto-max-bulk-len", "max-value", NULL},
-    {"save", NULL, ""},
-    {"tcp-keepalive", NULL, "0"},
-    {"timeout", "idle-timeout", NULL},
-    {"unixsocket", "unix-socket", NULL},
-};
-enum { ALIASES = sizeof aliases / sizeof aliases[0] };
-
-/* Our option of this name; config_options() when there is none. */
-static size_t option_of(const char *name) {
-    size_t i = 0;
-    while (i < config_options() && strcmp(config_option_name(i), name) != 0) i++;
-    return i;
-}
-
-static bool is_asked_for(const struct command_call *call, const char *name) {
-    for (size_t i = 2; i < command_argc(call); i++) {
-        if (strobe_glob_match_nocase(command_arg(call, i), slice_of(name))) return true;
-    }
-    return false;
-}
-
-/* An option's name and value. Redis says an option that is not set as "", and its timeout in seconds. */
-static void reply_option(struct command_call *call, const char *name, size_t option, bool as_redis) {
-    char text[CONFIG_VALUE_TEXT];
-    const struct config *config = services_config(call->services);
-    struct strobe_slice value = strobe_slice_make(text, config_option_text(config, option, text));
-    strobe_reply_bulk(call->reply, slice_of(name));
-    if (as_redis && strcmp(name, "timeout") == 0) {
-        strobe_reply_bulk_uint64(call->reply, (config->idle_timeout + 999) / 1000);
-    } else if (as_redis && strobe_slice_equal(value, STROBE_SLICE("none"))) {
-        strobe_reply_bulk(call->reply, STROBE_SLICE(""));
-    } else {
-        strobe_reply_bulk(call->reply, value);
-    }
-}
-
-enum command_outcome cmd_config_get(struct command_call *call) {
-    size_t count = 0;
-    for (size_t i = 0; i < config_options(); i++) count += is_asked_for(call, config_option_name(i));
-    for (size_t i = 0; i < ALIASES; i++) count += is_asked_for(call, aliases[i].name);
-    strobe_reply_map(call->reply, count);
-    for (size_t i = 0; i < config_options(); i++) {
-        if (is_asked_for(call, config_option_name(i))) reply_option(call, config_option_name(i), i, false);
-    }
-    for (size_t i = 0; i < ALIASES; i++) {
-        if (!is_asked_for(call, aliases[i].name)) continue;
-        if (aliases[i].option != NULL) {
-            reply_option(call, aliases[i].name, option_of(aliases[i].option), true);
-        } else {
-            strobe_reply_bulk(call->reply, slice_of(aliases[i].name));
-            strobe_reply_bulk(call->reply, slice_of(aliases[i].value));
-        }
-    }
-    return COMMAND_DONE;
-}
 
 /* ---- HELP ----------------------------------------------------------------------------------------------- */
 

@@ -28,13 +28,14 @@ enum {
     ARGS_SHOWN = 128   /* bytes of a request that an error repeats */
 };
 
-#define FLAGS1(a)                   COMMAND_##a
-#define FLAGS2(a, b)                FLAGS1(a) | COMMAND_##b
-#define FLAGS3(a, b, c)             FLAGS2(a, b) | COMMAND_##c
-#define FLAGS4(a, b, c, d)          FLAGS3(a, b, c) | COMMAND_##d
-#define FLAGS5(a, b, c, d, e)       FLAGS4(a, b, c, d) | COMMAND_##e
-#define FLAGS6(a, b, c, d, e, f)    FLAGS5(a, b, c, d, e) | COMMAND_##f
-#define FLAGS7(a, b, c, d, e, f, g) FLAGS6(a, b, c, d, e, f) | COMMAND_##g
+#define FLAGS1(a)                      COMMAND_##a
+#define FLAGS2(a, b)                   FLAGS1(a) | COMMAND_##b
+#define FLAGS3(a, b, c)                FLAGS2(a, b) | COMMAND_##c
+#define FLAGS4(a, b, c, d)             FLAGS3(a, b, c) | COMMAND_##d
+#define FLAGS5(a, b, c, d, e)          FLAGS4(a, b, c, d) | COMMAND_##e
+#define FLAGS6(a, b, c, d, e, f)       FLAGS5(a, b, c, d, e) | COMMAND_##f
+#define FLAGS7(a, b, c, d, e, f, g)    FLAGS6(a, b, c, d, e, f) | COMMAND_##g
+#define FLAGS8(a, b, c, d, e, f, g, h) FLAGS7(a, b, c, d, e, f, g) | COMMAND_##h
 
 #define COMMAND(name, run, arity, flags, first, last, step, key_flags, group, since, complexity, summary, syntax) \
     {name, sizeof(name) - 1, run,   arity, flags,      first,   last,                                             \
@@ -146,6 +147,18 @@ static void error_unknown(struct command_call *call) {
 
 static bool arity_fits(const struct command *command, size_t argc) {
     return command->arity >= 0 ? argc == (size_t)command->arity : argc >= (size_t)-command->arity;
+}
+
+bool command_fits(const struct command_call *call) {
+    const struct command *command = call->command;
+    return command != NULL && arity_fits(command, command_argc(call)) &&
+           (!(command->flags & COMMAND_CONTAINER) || command_argc(call) < 2);
+}
+
+void command_refuse(struct command_call *call, const char *text) {
+    strobe_reply_error(call->reply, "ERR", text);
+    if (call->session != NULL) session_spoil(call->session);
+    metrics_command(call->metrics, command_number(call->command), true);
 }
 
 /* Does its row take CALL as it is? An error is written when not. */

@@ -61,6 +61,7 @@ enum command_flag {
     COMMAND_AFTER = 64 << COMMAND_BITS,     /* EXEC runs it when its locks are left */
     COMMAND_SNAPSHOT = 128 << COMMAND_BITS, /* the same, and it reads a snapshot */
     COMMAND_WHOLE = 256 << COMMAND_BITS,    /* EXEC locks the whole map for it */
+    COMMAND_MODE = 512 << COMMAND_BITS,     /* changes how what follows is executed: the door looks again */
     COMMAND_TIMED = 4096 << COMMAND_BITS,   /* may take long for a short request: its time is taken by itself */
     COMMAND_CAT_ADMIN = 8192 << COMMAND_BITS
 };
@@ -135,10 +136,17 @@ void command_prepare(struct command_call *call);
  * to close on. */
 enum command_outcome command_execute(struct command_call *call);
 
+/* Has a prepared CALL a row that takes so many words? Then it is executed, or refused by its handler. */
+bool command_fits(const struct command_call *call);
+
+/* Refuses a prepared call with -ERR TEXT in place of executing it. */
+void command_refuse(struct command_call *call, const char *text);
+
 /* ---- work that outlives its call -------------------------------------------------------------------- */
 
 enum command_slice {
     COMMAND_SLICE_MORE,  /* call again, when the reply's chain is below its low mark */
+    COMMAND_SLICE_WAIT,  /* call again when the loop's sleepers are woken (services_wake) */
     COMMAND_SLICE_DONE,  /* the reply is whole */
     COMMAND_SLICE_BROKEN /* the reply was begun and cannot be finished: close the connection */
 };

@@ -12,6 +12,7 @@
 #include "server/config.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -366,7 +367,10 @@ static bool fail_value(struct reading *reading, size_t index, const char *value)
 /* Sets option INDEX, whose place is in set_at already. */
 static bool set_value(struct reading *reading, size_t index, const char *value) {
     const struct option *option = &options[index];
+    uint64_t bit = UINT64_C(1) << index;
 
+    reading->config->automatic &= ~bit;
+    if (may_be_auto(option) && is_word(value, "auto")) reading->config->automatic |= bit;
     if (strlen(value) < CONFIG_VALUE_TEXT &&
         types[option->type].read(option, value, member_of(reading->config, option))) {
         return true;
@@ -548,7 +552,15 @@ static uint64_t processors(void) {
     return count > 0 ? (uint64_t)count : 1;
 }
 
-static void settle(struct config *config) {
+static_assert(OPTIONS <= 64, "a bit of `automatic` for each");
+
+static bool is_automatic(const struct config *config, size_t index) {
+    return (config->automatic >> index & 1) != 0;
+}
+
+void config_settle(struct config *config) {
+    if (is_automatic(config, OPTION_max_reply_buffer)) config->max_reply_buffer = 0;
+
     if (config->threads == 0) config->threads = processors() < 256 ? processors() : 256;
     if (config->shards == 0) {
         config->shards = 64;
@@ -654,7 +666,7 @@ bool config_read(int argc, char *const *argv, enum config_action *action, struct
     if (reading.config == NULL) return fail(&reading, "%s", strerror(ENOMEM));
     bool good = set_defaults(&reading) && (reading.path == NULL || read_lines(&reading)) &&
                 read_arguments(&reading, argc, argv);
-    if (good) settle(reading.config);
+    if (good) config_settle(reading.config);
     if (!good || !check(&reading)) {
         config_free(reading.config);
         return false;
@@ -696,7 +708,69 @@ bool config_option_keep(struct config *fresh, const struct config *old, size_t i
     char text[CONFIG_VALUE_TEXT];
 
     config_option_text(old, index, text);
+    uint64_t bit = UINT64_C(1) << index;
+    fresh->automatic = (fresh->automatic & ~bit) | (old->automatic & bit);
     return types[option->type].read(option, text, member_of(fresh, option));
+}
+
+size_t config_option_source(const struct config *config, size_t index, char text[CONFIG_VALUE_TEXT]) {
+    static const struct unit units[] = {{"gb", 1 << 30}, {"mb", 1 << 20}, {"kb", 1 << 10}};
+    const struct option *option = &options[index];
+
+    if (is_automatic(config, index)) return say(text, "auto");
+    if (option->type == CONFIG_BYTES) {
+        uint64_t bytes = *(const uint64_t *)(const void *)((const char *)config + option->offset);
+        for (size_t i = 0; bytes > 0 && i < sizeof units / sizeof *units; i++) {
+            if (bytes % units[i].factor != 0) continue;
+            return say(text, "%llu%s", (unsigned long long)(bytes / units[i].factor), units[i].name);
+        }
+    }
+    return config_option_text(config, index, text);
+}
+
+bool config_option_settable(size_t index) {
+    return options[index].reloads && options[index].type != CONFIG_TEXT;
+}
+
+void config_option_bounds(size_t index, uint64_t *least, uint64_t *most) {
+    *least = options[index].least;
+    *most = options[index].most;
+}
+
+bool config_find(const char *name, size_t *index) {
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (strcasecmp(options[i].name, name) != 0) continue;
+        *index = i;
+        return true;
+    }
+    return false;
+}
+
+struct config *config_copy(const struct config *config) {
+    char error[CONFIG_ERROR_TEXT];
+    struct reading reading = {.config = calloc(1, sizeof *config), .error = error};
+    bool good = reading.config != NULL;
+
+    if (good && config == NULL) good = set_defaults(&reading);
+    for (size_t i = 0; good && config != NULL && i < OPTIONS; i++) good = config_option_keep(reading.config, config, i);
+    if (good) return reading.config;
+    config_free(reading.config);
+    return NULL;
+}
+
+bool config_set(struct config *config, size_t index, const char *text, char error[CONFIG_ERROR_TEXT]) {
+    struct reading reading = {.config = config, .error = error};
+    char message[CONFIG_ERROR_TEXT];
+
+    if (*text == '\0' && may_be_none(&options[index])) text = "none";
+    for (const char *at = text; *at != '\0'; at++) {
+        if ((unsigned char)*at >= ' ' && *at != 127) continue;
+        return fail(&reading, "expected text without control characters");
+    }
+    if (set_value(&reading, index, text)) return true;
+    snprintf(message, sizeof message, "%s", strstr(error, "expected"));
+    memcpy(error, message, sizeof message);
+    return false;
 }
 
 void config_print_help(FILE *file) {

@@ -45,6 +45,7 @@ struct config {
 #define OPTION(name, member, type, ...) config_##type##_value member;
 #include "server/options.def"
 #undef OPTION
+    uint64_t automatic; /* a bit for each option that was said to be auto, by its place in the table */
 };
 
 /* Room for one message, cut to fit; and for any value's text. */
@@ -72,6 +73,28 @@ bool config_option_reloads(size_t index);        /* SIGHUP changes it; else a re
 /* The value as text that reads back as itself; bytes and counts as plain numbers, as Redis's CONFIG GET has them.
  * Gives its length. */
 size_t config_option_text(const struct config *config, size_t index, char text[CONFIG_VALUE_TEXT]);
+
+/* The same as it would stand in a file: "auto" where that was said, "512mb". */
+size_t config_option_source(const struct config *config, size_t index, char text[CONFIG_VALUE_TEXT]);
+
+/* May CONFIG SET change it? What reloads, but for paths: who may only talk to the server shall not choose files. */
+bool config_option_settable(size_t index);
+
+/* The bounds of a number, as in the table. */
+void config_option_bounds(size_t index, uint64_t *least, uint64_t *most);
+
+/* Is there an option of this NAME, whatever the case of its letters, and which? */
+bool config_find(const char *name, size_t *index);
+
+/* Another configuration with the values of CONFIG, or for NULL with the defaults, in which options may be set; then it
+ * is settled. Owned by the caller; NULL without memory. */
+struct config *config_copy(const struct config *config);
+
+/* Sets an option from TEXT. On failure the option's value is undefined, and ERROR says what was expected. */
+bool config_set(struct config *config, size_t index, const char *text, char error[CONFIG_ERROR_TEXT]);
+
+/* Works out what was left automatic. */
+void config_settle(struct config *config);
 
 /* Puts OLD's value of an option in place of FRESH's (one that does not reload). Results: false without memory. */
 bool config_option_keep(struct config *fresh, const struct config *old, size_t index);

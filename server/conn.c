@@ -96,6 +96,7 @@ struct conn {
     uint64_t request_at; /* loop time: first byte of the unfinished request */
     uint64_t linger_until;
     uint64_t stall_ms;
+    uint64_t wake_at; /* loop time, while ASLEEP; 0: only when it is woken */
     enum conn_state state;
     enum conn_reason reason;
     int fd;              /* before the loop has it */
@@ -108,6 +109,7 @@ struct conn {
     bool same;   /* see conn_same_request */
     bool stopping;
     bool tells_flushed;        /* see conn_tell_flushed */
+    bool asleep;               /* the job waits for something else than its turn */
     max_align_t state_bytes[]; /* the door's */
 };
 
@@ -150,6 +152,14 @@ void conn_why(struct conn *conn, enum conn_reason reason) {
 void conn_stall_timeout(struct conn *conn, uint64_t timeout_ms) {
     conn->stall_ms = timeout_ms;
     conn->sent_at = worker_now(conn->worker);
+}
+
+void conn_wake_at(struct conn *conn, uint64_t when) {
+    conn->wake_at = when;
+}
+
+bool conn_may_push(const struct conn *conn) {
+    return conn->state == STATE_READING || conn->state == STATE_PAUSED;
 }
 
 bool conn_stopping(const struct conn *conn) {
@@ -338,6 +348,7 @@ static uint64_t deadline(const struct conn *conn) {
         uint64_t until = UINT64_MAX;
         uint64_t active_at = conn->read_at > conn->sent_at ? conn->read_at : conn->sent_at;
         if (is_unsent && conn->stall_ms > 0) until = conn->sent_at + conn->stall_ms;
+        if (conn->asleep && conn->wake_at > 0 && conn->wake_at < until) until = conn->wake_at;
         if (config->idle_timeout > 0 && (conn->state == STATE_READING || is_unsent) &&
             active_at + config->idle_timeout < until) {
             until = active_at + config->idle_timeout;
@@ -398,6 +409,7 @@ void conn_check(struct conn *conn) {
         conn->unsent = uv_stream_get_write_queue_size(&conn->uv.stream);
         conn->sent_at = now;
     }
+    if (conn->asleep && conn->wake_at > 0 && conn->wake_at <= now) conn_wake(conn);
     if (deadline(conn) <= now) {
         time_out(conn);
     } else {
@@ -462,7 +474,7 @@ static void settle(struct conn *conn) {
     } else if (conn->state == STATE_READING) {
         start_reading(conn);
     }
-    if ((conn->state == STATE_PAUSED || conn->state == STATE_WORKING) && pending <= LOW_WATER) {
+    if ((conn->state == STATE_PAUSED || conn->state == STATE_WORKING) && !conn->asleep && pending <= LOW_WATER) {
         worker_ready(conn->worker, conn);
     }
     if (conn->state == STATE_FLUSHING && pending == 0) finish(conn);
@@ -632,10 +644,12 @@ void conn_work(struct conn *conn, const struct conn_job *job) {
 }
 
 static void work(struct conn *conn) {
+    conn->wake_at = 0;
     enum conn_step step = conn->job.step(conn, conn->job.context);
 
     if (conn->state == STATE_CLOSED) return;
-    if (step == CONN_STEP_AGAIN) return;
+    conn->asleep = step == CONN_STEP_WAIT;
+    if (step == CONN_STEP_AGAIN || step == CONN_STEP_WAIT) return;
     drop_job(conn);
     switch (step) {
     case CONN_STEP_DONE: enter(conn, STATE_PAUSED); break;
@@ -659,6 +673,20 @@ void conn_turn(struct conn *conn) {
     settle(conn);
 }
 
+void conn_wake(struct conn *conn) {
+    if (!conn->asleep) return;
+    conn->asleep = false;
+    worker_ready(conn->worker, conn);
+}
+
+void conn_obey(struct conn *conn) {
+    if (client_has(&conn->client, CLIENT_KILLED)) conn_close(conn, CONN_REASON_KILLED);
+}
+
+void conn_flush(struct conn *conn) {
+    settle(conn);
+}
+
 void conn_stop(struct conn *conn) {
     int unread = 0;
     uv_os_fd_t fd = -1;
@@ -671,6 +699,7 @@ void conn_stop(struct conn *conn) {
     uv_fileno(&conn->uv.handle, &fd);
     ioctl(fd, FIONREAD, &unread);
     conn->stopping = true;
+    conn->asleep = false;
     conn->last = unread > 0 ? (size_t)unread : 0;
     if (conn->state != STATE_FLUSHING) {
         conn->linger = conn->last > 0 || conn->state != STATE_READING || strobe_out_pending(&conn->out) > 0;
@@ -764,6 +793,7 @@ void conn_start(struct conn *conn) {
     conn->client.since_ms = worker_wall(worker);
     atomic_store_explicit(&conn->client.active_ms, conn->client.since_ms, memory_order_relaxed);
     atomic_store_explicit(&conn->client.resp, 2, memory_order_relaxed);
+    atomic_store_explicit(&conn->client.waiting, -1, memory_order_relaxed);
     metrics_add(&metrics->accepted[conn->door->metric], 1);
     worker_add(worker, conn);
     if (!conn->refused) clients_add(services_clients(worker_services(worker)), &conn->client);

@@ -43,6 +43,7 @@ struct worker_links;
     X(MAX_CLIENTS, "max-clients")                                                   \
     X(HTTP_DONE, "http-done") /* HTTP said Connection: close */                     \
     X(FAILED, "failed")       /* a stream could not be finished */                  \
+    X(KILLED, "killed")       /* CLIENT KILL */                                     \
     X(SHUTDOWN, "shutdown")   /* the server stops */
 
 enum conn_reason {
@@ -145,6 +146,7 @@ uint64_t conn_id(const struct conn *conn);     /* unique for the life of the pro
 /* What one slice of work answers. */
 enum conn_step {
     CONN_STEP_AGAIN, /* call again when others have had their turn and the replies are below the low-water mark */
+    CONN_STEP_WAIT,  /* the same, but not before conn_wake(), the time of conn_wake_at(), or the stop of the server */
     CONN_STEP_DONE,  /* the job is over; go on with the input */
     CONN_STEP_CLOSE, /* the job is over; send what there is, then close for conn_why() */
     CONN_STEP_ABORT  /* the job is over; close at once for conn_why(), what waits is dropped: a cut stream */
@@ -160,8 +162,19 @@ struct conn_job {
     void *context;
 };
 
+/* With CONN_STEP_WAIT: wakes by itself at WHEN (loop time), or somewhat later. Said anew for each wait. */
+void conn_wake_at(struct conn *conn, uint64_t when);
+
 /* Starts JOB (copied; its context is taken). To be called from `input`, which then answers PAUSE. One at a time. */
 void conn_work(struct conn *conn, const struct conn_job *job);
+
+/* ---- for what comes from elsewhere ---------------------------------------------------------- */
+
+/* May something be written that answers no request (MONITOR)? Not in the middle of a job's reply, or at the end. */
+bool conn_may_push(const struct conn *conn);
+
+/* Sends what was written to conn_out() outside of the door's functions. May close. */
+void conn_flush(struct conn *conn);
 
 /* ---- for worker, listener and clients ------------------------------------------------------- */
 
@@ -185,6 +198,12 @@ void conn_close(struct conn *conn, enum conn_reason reason);
 
 /* One turn of a connection in the worker's ready list: a slice of its job, or its held input. */
 void conn_turn(struct conn *conn);
+
+/* A job that waits has its next step soon. Otherwise nothing. */
+void conn_wake(struct conn *conn);
+
+/* Closes if CLIENT KILL has marked it. */
+void conn_obey(struct conn *conn);
 
 /* Acts when a timeout has passed, else sees to it that it is called again when the next one may have. */
 void conn_check(struct conn *conn);

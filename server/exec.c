@@ -28,6 +28,10 @@
 #include <stdlib.h>
 
 #include "protocol/limits.h"
+#include "server/attention.h"
+#include "server/clients.h"
+#include "server/config.h"
+#include "server/monitors.h"
 #include "server/scans.h"
 #include "server/services.h"
 #include "server/session.h"
@@ -296,6 +300,19 @@ static enum command_outcome finish(struct exec *exec, struct command_call *call)
     return COMMAND_DONE;
 }
 
+/* Shows the commands to monitors, in their order and before EXEC itself. */
+static void show_all(const struct exec *exec) {
+    const struct command_call *call = &exec->call;
+    struct session *session = call->session;
+    if ((attention_now(services_attention(call->services)) & ATTENTION_MONITORS) == 0) return;
+    for (const struct queued *queued = exec->transaction->first; queued != NULL; queued = queued->next) {
+        monitors_show(services_monitors(call->services), session->client->loop,
+                      (size_t)services_config(call->services)->max_reply_buffer, session->client, queued->command,
+                      queued->words, queued->argc);
+    }
+    session->shown = true;
+}
+
 enum command_outcome exec_run(struct command_call *call, struct transaction *transaction) {
     struct exec *exec = exec_new(call, transaction);
     if (exec == NULL) {
@@ -311,7 +328,10 @@ enum command_outcome exec_run(struct command_call *call, struct transaction *tra
     if (exec->access.slept != 0) metrics_count(call->metrics, METRICS_LOCK_WAIT_NS, exec->access.slept);
     strobe_leave(&exec->access);
     free_dead(exec);
-    if (!broken) return finish(exec, call);
+    if (!broken) {
+        show_all(exec);
+        return finish(exec, call);
+    }
     strobe_reply_null_array(call->reply);
     exec_free(exec);
     return COMMAND_DONE;

@@ -18,8 +18,11 @@
 
 #include "protocol/http_request.h"
 #include "protocol/http_writer.h"
+#include "server/attention.h"
+#include "server/hold.h"
 #include "server/http_policy.h"
 #include "server/http_routes.h"
+#include "server/services.h"
 #include "server/upload.h"
 #include "server/worker.h"
 
@@ -31,6 +34,7 @@ struct http_conn {
     uint64_t answered;    /* requests */
     char *origin;         /* owned: the last Origin that was allowed, which answers in jobs name too; or NULL */
     enum strobe_http_method last;
+    char begins; /* the first letter of a request that came in pieces; 0: there is none */
 };
 
 void http_door_setup(void) {
@@ -227,6 +231,7 @@ static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct
     }
     count_answer(&call);
     http->answered++;
+    http->begins = 0;
     http->last = request->method;
     upload_end(&http->upload);
     strobe_http_request_next(request);
@@ -254,13 +259,40 @@ static enum conn_answer take_request(struct conn *conn, struct http_conn *http, 
 
         *used += taken;
         switch (step) {
-        case STROBE_HTTP_MORE: return refused.status != 0 ? give_up(conn, http, refused) : CONN_MORE;
+        case STROBE_HTTP_MORE:
+            if (http->begins == 0 && first > ' ') http->begins = first;
+            return refused.status != 0 ? give_up(conn, http, refused) : CONN_MORE;
         case STROBE_HTTP_HEAD: refused = take_head(conn, http, input.len - *used); break;
         case STROBE_HTTP_DONE: return answer(conn, http, refused, *used == input.len);
         case STROBE_HTTP_BAD:
             return refused.status != 0 ? give_up(conn, http, refused) : give_up_bad(conn, http, first);
         }
     }
+}
+
+/* Does a method that begins with LETTER change anything? GET, HEAD and OPTIONS do not. */
+static bool is_unsafe(char letter) {
+    return letter != 'G' && letter != 'H' && letter != 'O';
+}
+
+/* Does a pause (CLIENT PAUSE) hold the request that INPUT begins or goes on with? Only its last byte makes it be
+ * answered, so asking before any is taken is enough. Pages that tell about the server are not held; a cut target is. */
+static bool is_held(struct conn *conn, const struct http_conn *http, struct strobe_slice input) {
+    struct services *services = worker_services(conn_worker(conn));
+    bool is_page = false;
+    char letter = http->begins;
+
+    if ((attention_now(services_attention(services)) & ATTENTION_PAUSE) == 0) return false;
+    while (letter == 0 && input.len > 0 && (input.data[0] == '\r' || input.data[0] == '\n')) {
+        input = strobe_slice_make(input.data + 1, input.len - 1);
+    }
+    if (letter == 0 && input.len > 0) {
+        const char *target = memchr(input.data, ' ', input.len);
+        size_t left = target != NULL ? input.len - (size_t)(target - input.data) : 0;
+        is_page = left >= 5 && memcmp(target, " /", 2) == 0 && memcmp(target, " /kv/", 5) != 0;
+        letter = input.data[0];
+    }
+    return (is_unsafe(letter) || !is_page) && hold_begin(conn, is_unsafe(letter));
 }
 
 static enum conn_answer http_input(struct conn *conn, void *state, struct strobe_slice input, size_t *used) {
@@ -271,6 +303,10 @@ static enum conn_answer http_input(struct conn *conn, void *state, struct strobe
     *used = 0;
     strobe_map_tick(worker_map(conn_worker(conn)));
     while (result == CONN_MORE && *used < input.len) {
+        if (is_held(conn, http, strobe_slice_make(input.data + *used, input.len - *used))) {
+            result = CONN_PAUSE;
+            break;
+        }
         result = take_request(conn, http, input, used);
         if (result == CONN_MORE && *used < input.len && conn_full(conn)) result = CONN_PAUSE;
     }

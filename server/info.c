@@ -15,8 +15,10 @@
 #include "server/clock.h"
 #include "server/command.h"
 #include "server/config.h"
+#include "server/latency.h"
 #include "server/memory.h"
 #include "server/metrics.h"
+#include "server/pause.h"
 #include "server/scans.h"
 #include "server/services.h"
 #include "server/text.h"
@@ -69,7 +71,8 @@ static void write_server(struct facts *facts, struct text *text) {
 static void write_clients(struct facts *facts, struct text *text) {
     text_addf(text, "connected_clients:%zu\r\n", clients_count(services_clients(facts->services)));
     text_addf(text, "cluster_connections:0\r\nmaxclients:%llu\r\n", (ull)services_clients_max(facts->services));
-    text_addf(text, "blocked_clients:0\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n");
+    text_addf(text, "blocked_clients:%zu\r\n", pause_waiting(services_pause(facts->services)));
+    text_addf(text, "tracking_clients:0\r\nclients_in_timeout_table:0\r\n");
 }
 
 /* "1.23M", as Redis writes sizes for people. */
@@ -208,11 +211,18 @@ static bool is_wanted(const struct section *section, const struct strobe_slice *
     return false;
 }
 
+void info_reset(struct services *services) {
+    struct strobe_stats map;
+    strobe_map_stats(services_map(services), &map);
+    metrics_reset(services_metrics(services), map.expired);
+    latency_reset_histograms(services_latency(services));
+}
+
 void info_write(struct services *services, const struct strobe_slice *words, size_t count, struct text *text) {
     struct facts facts = {.services = services};
     bool first = true;
-    metrics_add_up(services_metrics(services), &facts.sum);
     strobe_map_stats(services_map(services), &facts.map);
+    metrics_since_reset(services_metrics(services), &facts.sum, &facts.map.expired);
     memory_figures(&facts.memory);
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
         if (!is_wanted(&sections[i], words, count)) continue;

@@ -15,4 +15,7 @@ struct text;
  * thread. */
 void info_write(struct services *services, const struct strobe_slice *words, size_t count, struct text *text);
 
+/* Makes the figures of INFO that count what has happened begin at 0 again. Any thread. */
+void info_reset(struct services *services);
+
 #endif

@@ -11,12 +11,16 @@
 #include "server/metrics.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct metrics {
     uint64_t start_ms;
     unsigned workers;
+    pthread_mutex_t lock;      /* of the two below */
+    struct metrics_sum before; /* the last reset */
+    uint64_t expired_before;
     struct metrics_slot slots[];
 };
 
@@ -30,10 +34,12 @@ struct metrics *metrics_new(unsigned workers, uint64_t start_ms) {
     memset(metrics, 0, size);
     metrics->start_ms = start_ms;
     metrics->workers = workers;
+    pthread_mutex_init(&metrics->lock, NULL);
     return metrics;
 }
 
 void metrics_free(struct metrics *metrics) {
+    if (metrics != NULL) pthread_mutex_destroy(&metrics->lock);
     free(metrics);
 }
 
@@ -63,6 +69,30 @@ void metrics_add_up(const struct metrics *metrics, struct metrics_sum *sum) {
         add_array(sum->commands, slot->commands, METRICS_COMMANDS_MAX);
         add_array(sum->commands_failed, slot->commands_failed, METRICS_COMMANDS_MAX);
     }
+}
+
+void metrics_reset(struct metrics *metrics, uint64_t expired) {
+    struct metrics_sum now;
+    metrics_add_up(metrics, &now);
+    pthread_mutex_lock(&metrics->lock);
+    metrics->before = now;
+    metrics->expired_before = expired;
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+/* All members are counters, one behind the other. A reset beside us may be newer than what was added up. */
+static void subtract(struct metrics_sum *sum, const struct metrics_sum *before) {
+    uint64_t *count = (uint64_t *)(void *)sum;
+    const uint64_t *less = (const uint64_t *)(const void *)before;
+    for (size_t i = 0; i < sizeof *sum / sizeof *count; i++) count[i] -= less[i] < count[i] ? less[i] : count[i];
+}
+
+void metrics_since_reset(struct metrics *metrics, struct metrics_sum *sum, uint64_t *expired) {
+    metrics_add_up(metrics, sum);
+    pthread_mutex_lock(&metrics->lock);
+    subtract(sum, &metrics->before);
+    *expired -= metrics->expired_before < *expired ? metrics->expired_before : *expired;
+    pthread_mutex_unlock(&metrics->lock);
 }
 
 uint64_t metrics_total(const uint64_t *counts, size_t count) {

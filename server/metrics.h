@@ -104,6 +104,13 @@ uint64_t metrics_start_ms(const struct metrics *metrics);
 /* Adds all slots up into *SUM. Any thread. */
 void metrics_add_up(const struct metrics *metrics, struct metrics_sum *sum);
 
+/* CONFIG RESETSTAT: metrics_since_reset counts from here on; EXPIRED is how many entries had expired. The counters
+ * themselves go on, as those who read /metrics expect. Any thread. */
+void metrics_reset(struct metrics *metrics, uint64_t expired);
+
+/* As metrics_add_up, but since the last reset; takes from *EXPIRED what had expired by then. Any thread. */
+void metrics_since_reset(struct metrics *metrics, struct metrics_sum *sum, uint64_t *expired);
+
 /* The sum over one array of a struct metrics_sum, for those who want a single figure. */
 uint64_t metrics_total(const uint64_t *counts, size_t count);
 

@@ -6,7 +6,9 @@
  * passes work in the loop's struct resp_batch, so that a request in the steady state allocates nothing.
  * Always: requests take effect in the order they came. Execution stops between two commands when the replies pass
  * the high-water mark, when a command leaves a job, or after a long one (COMMAND_LONG); what was parsed but not
- * executed goes back to the unparsed bytes. On failure: bytes that are no RESP get an error and the connection ends,
+ * executed goes back to the unparsed bytes. Whether anything is out of the ordinary (a monitor, a pause, CLIENT REPLY)
+ * is asked once a batch; only then each command goes through run_carefully. A command that a pause holds stays unparsed
+ * too, and the connection sleeps (hold.c). On failure: bytes that are no RESP get an error and the connection ends,
  * after the replies to what was whole before them. Not here: what commands do (command.c), sending (conn.c), the
  * grammar (protocol/resp_parser.c).
  */
@@ -19,9 +21,13 @@
 #include "protocol/request.h"
 #include "protocol/resp_parser.h"
 #include "protocol/resp_writer.h"
+#include "server/attention.h"
 #include "server/command.h"
+#include "server/commands.h"
 #include "server/config.h"
+#include "server/hold.h"
 #include "server/log.h"
+#include "server/monitors.h"
 #include "server/services.h"
 #include "server/session.h"
 #include "server/timing.h"
@@ -67,6 +73,7 @@ static bool resp_open(struct conn *conn, void *state) {
     strobe_resp_parser_init(&resp->parser, worker_resp_options(conn_worker(conn)));
     strobe_resp_writer_init(&resp->reply, conn_out(conn), STROBE_RESP2);
     session_init(&resp->session, conn_client(conn));
+    resp->session.conn = conn;
     return true;
 }
 
@@ -82,14 +89,21 @@ static void resp_close(struct conn *conn, void *state) {
 
 static enum conn_step job_step(struct conn *conn, void *context) {
     struct resp_conn *resp = context;
+    struct session *session = &resp->session;
+    struct strobe_reply_mark mark = strobe_reply_mark(&resp->reply);
     struct timing_slice timed = timing_slice_begin(&resp->timing, conn, resp->waits_for_peer);
     enum command_slice slice = resp->job->slice(resp->job, &resp->reply);
 
     timing_slice_end(&resp->timing, conn, timed);
+    if (session_is_silent(session)) strobe_reply_rewind(&resp->reply, mark);
     resp->waits_for_peer = strobe_out_pending(conn_out(conn)) > STROBE_REPLY_HIGH_WATER / 2;
     switch (slice) {
     case COMMAND_SLICE_MORE: return CONN_STEP_AGAIN;
-    case COMMAND_SLICE_DONE: return CONN_STEP_DONE;
+    case COMMAND_SLICE_WAIT: return CONN_STEP_WAIT;
+    case COMMAND_SLICE_DONE:
+        session_next_reply(session);
+        conn_why(conn, CONN_REASON_KILLED);
+        return session->leaving ? CONN_STEP_CLOSE : CONN_STEP_DONE;
     default: break;
     }
     conn_why(conn, CONN_REASON_FAILED);
@@ -103,6 +117,7 @@ static void job_drop(struct conn *conn, void *context) {
     timing_job_end(&resp->timing, conn);
     resp->job->release(resp->job);
     resp->job = NULL;
+    if (resp->session.monitor != NULL) worker_deliver(conn_worker(conn)); /* what waited for the end of the reply */
 }
 
 static void start_job(struct timing *timing, struct resp_conn *resp, const struct command_call *call) {
@@ -113,6 +128,62 @@ static void start_job(struct timing *timing, struct resp_conn *resp, const struc
     timing_job_begin(timing, &resp->timing, call);
     conn_stall_timeout(conn, worker_config(conn_worker(conn))->scan_idle_timeout);
     conn_work(conn, &(struct conn_job){.step = job_step, .drop = job_drop, .context = resp});
+}
+
+/* ---- what is out of the ordinary ------------------------------------------------------------ */
+
+/* Is there anything for which commands of this connection are not simply executed? */
+static bool has_to_care(const struct conn *conn, const struct resp_conn *resp) {
+    return attention_now(services_attention(worker_services(conn_worker(conn)))) != 0 || resp->session.replies != 0;
+}
+
+/* Does a pause hold CALL? Then the connection sleeps until it does not any more. The way to end a pause is open. */
+static bool is_held(struct conn *conn, const struct resp_conn *resp, const struct command_call *call) {
+    const struct session *session = &resp->session;
+
+    if ((attention_now(services_attention(worker_services(conn_worker(conn)))) & ATTENTION_PAUSE) == 0) return false;
+    if (session->monitor != NULL || call->command->run == cmd_client_unpause) return false;
+    return hold_begin(conn,
+                      (call->command->flags & COMMAND_WRITE) != 0 ||
+                          (call->command->run == cmd_exec && session_waits(session) && session->transaction->writes));
+}
+
+static void show(struct conn *conn, struct resp_conn *resp, const struct command_call *call) {
+    struct worker *worker = conn_worker(conn);
+    const struct strobe_request *request = call->request;
+
+    monitors_show(services_monitors(worker_services(worker)), worker_index(worker),
+                  (size_t)worker_config(worker)->max_reply_buffer, conn_client(conn), call->command, request->args,
+                  request->argc);
+    resp->session.shown = true;
+}
+
+static void publish(struct conn *conn, struct resp_conn *resp) {
+    struct worker *worker = conn_worker(conn);
+
+    resp->session.shown = false;
+    monitors_publish(services_monitors(worker_services(worker)), worker_index(worker),
+                     (size_t)worker_config(worker)->max_reply_buffer);
+}
+
+/* Executes CALL as command_execute does. false: a pause holds it. */
+static bool run_carefully(struct conn *conn, struct resp_conn *resp, struct command_call *call,
+                          enum command_outcome *outcome) {
+    struct session *session = &resp->session;
+    struct strobe_reply_mark mark = strobe_reply_mark(&resp->reply);
+    bool was_silent = session_is_silent(session);
+    bool fits = command_fits(call);
+
+    if (fits && is_held(conn, resp, call)) return false;
+    if (fits && session->monitor != NULL && (call->command->flags & (COMMAND_READONLY | COMMAND_WRITE)) != 0) {
+        command_refuse(call, "Replica can't interact with the keyspace");
+        *outcome = COMMAND_DONE;
+    } else {
+        *outcome = command_execute(call);
+        if (call->ran && *outcome != COMMAND_CLOSE) show(conn, resp, call);
+    }
+    if (was_silent && session_is_silent(session)) strobe_reply_rewind(&resp->reply, mark);
+    return true;
 }
 
 /* ---- the passes ----------------------------------------------------------------------------- */
@@ -172,11 +243,27 @@ static enum conn_answer after_call(struct timing *timing, struct resp_conn *resp
     return CONN_MORE;
 }
 
-/* Executes the batch, or its first part. *DONE is how many; MORE: all of them, and the next may follow. */
+static bool changes_mode(const struct command_call *call) {
+    return call->command != NULL && (call->command->flags & COMMAND_MODE) != 0;
+}
+
+/* A command is done after which it is to be asked again whether to *CARE. ANSWER is the door's so far. */
+static enum conn_answer look_again(struct conn *conn, struct resp_conn *resp, enum conn_answer answer, bool *care) {
+    session_next_reply(&resp->session);
+    *care = has_to_care(conn, resp);
+    if (!resp->session.leaving) return answer;
+    conn_why(conn, CONN_REASON_KILLED); /* it has killed itself, and got its reply */
+    return CONN_CLOSE;
+}
+
+/* Executes the batch, or its first part. *DONE is how many, which may be none; MORE: all of them, and the next may
+ * follow. */
 static enum conn_answer execute(struct resp_batch *batch, struct timing *timing, struct resp_conn *resp, size_t count,
                                 size_t *done) {
     enum conn_answer answer = CONN_MORE;
     size_t timed = 0; /* calls of which the time was taken */
+    struct conn *conn = timing->conn;
+    bool care = has_to_care(conn, resp);
 
     timing_start(timing);
     while (answer == CONN_MORE && *done < count) {
@@ -186,11 +273,18 @@ static enum conn_answer execute(struct resp_batch *batch, struct timing *timing,
             timing_end(timing, &batch->calls[timed], *done - timed);
             timed = *done;
         }
-        enum command_outcome outcome = command_execute(call);
+        enum command_outcome outcome;
+        if (!care) {
+            outcome = command_execute(call);
+        } else if (!run_carefully(conn, resp, call, &outcome)) {
+            answer = CONN_PAUSE;
+            break;
+        }
         ++*done;
         if (alone && outcome != COMMAND_LATER) timing_end(timing, call, 1);
         if (alone) timed = *done;
         answer = after_call(timing, resp, call, outcome, *done == count);
+        if (outcome == COMMAND_DONE && (care || changes_mode(call))) answer = look_again(conn, resp, answer, &care);
     }
     timing_end(timing, &batch->calls[timed], *done - timed);
     return answer;
@@ -221,16 +315,18 @@ static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe
 
     timing_begin(&timing, conn);
     do {
+        size_t from = at;
         size_t count = parse(batch, resp, input, &at, &result);
         if (count > 0) {
             size_t done = 0;
             prepare(batch, conn, resp, count);
             enum conn_answer answer = execute(batch, &timing, resp, count, &done);
-            const struct command *last = batch->calls[done - 1].command;
-            client_did(conn_client(conn), last != NULL ? last->name : NULL, done);
+            const struct command *last = done > 0 ? batch->calls[done - 1].command : NULL;
+            if (done > 0) client_did(conn_client(conn), last != NULL ? last->name : NULL, done);
+            if (resp->session.shown) publish(conn, resp);
             if (answer != CONN_MORE) {
                 strobe_resp_parser_reset(&resp->parser);
-                *used = batch->ends[done - 1];
+                *used = done > 0 ? batch->ends[done - 1] : from;
                 return answer;
             }
         }

@@ -4,9 +4,9 @@
  *
  * The calling thread runs worker 0, which has the listeners, the signals and the upkeep; each other worker has a
  * thread. The stop (SIGTERM, SIGINT): listeners close, every worker answers what has arrived and ends its loop, the
- * threads are joined. From the first signal on the system's default is back in force, so a second one ends the
- * process at once. SIGHUP: the log is opened again; options that reload and changed take effect, others are named
- * in the log. On failure to start: one line in the log that says why, and exit status 1.
+ * threads are joined. SHUTDOWN does the same. From then on the system's default is back in force for signals, so a
+ * second one ends the process at once. SIGHUP: see settings.c. On failure to start: one line in the log that says why,
+ * and exit status 1.
  */
 #include "server/server.h"
 
@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -35,6 +34,7 @@
 #include "server/resp_door.h"
 #include "server/scans.h"
 #include "server/services.h"
+#include "server/settings.h"
 #include "server/slowlog.h"
 #include "server/upkeep.h"
 #include "server/worker.h"
@@ -42,9 +42,7 @@
 enum {
     LISTENERS_MAX = 2 * 16 + 1, /* both ports on each address, and the Unix socket */
     SIGNALS = 3,
-    SCANS_SPARE = 64,       /* snapshots beside those of scans: KEYS, streams */
-    DESCRIPTORS_LOOP = 5,   /* of a libuv loop: it has four */
-    DESCRIPTORS_SPARE = 160 /* beside those of clients and loops: listeners, log, refusals */
+    SCANS_SPARE = 64 /* snapshots beside those of scans: KEYS, streams */
 };
 
 struct server {
@@ -88,31 +86,6 @@ static void notify(const char *message) {
     close(fd);
 }
 
-/* Room for max-clients descriptors; when the system gives fewer, a warning, and as many connections as there is room
- * for: one that waited for a descriptor would wait without a word. */
-static void raise_descriptors(struct server *server, uint64_t max_clients) {
-    rlim_t spare = DESCRIPTORS_SPARE + (rlim_t)DESCRIPTORS_LOOP * server->threads;
-    rlim_t wanted = (rlim_t)max_clients + spare, got = wanted;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-        struct rlimit raised = {wanted, limit.rlim_max > wanted ? limit.rlim_max : wanted};
-        if (setrlimit(RLIMIT_NOFILE, &raised) != 0) {
-            raised = (struct rlimit){limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
-            got = setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
-        }
-    }
-    if (got < wanted) {
-        uint64_t possible = got > 2 * spare ? got - spare : got / 2;
-        log_warn(&server->log, "server",
-                 "the limit on open files allows fewer connections than max-clients; raise ulimit -n "
-                 "max-clients=%llu possible=%llu limit=%llu",
-                 (unsigned long long)max_clients, (unsigned long long)possible, (unsigned long long)got);
-        max_clients = possible < max_clients ? possible : max_clients;
-    }
-    services_set_clients_max(server->services, max_clients);
-}
-
 /* ---- stop and reload ------------------------------------------------------------------------ */
 
 static void close_signals(struct server *server) {
@@ -132,63 +105,21 @@ static void stop(struct server *server) {
     upkeep_stop(server->upkeep);
     server->upkeep = NULL;
     close_signals(server);
+    services_end_waits(server->services);
     for (unsigned i = 0; i < server->threads; i++) worker_stop(server->workers[i]);
     services_close(server->services);
 }
 
-/* Compares option INDEX of FRESH with that in force. Results: is it changed, and may it? One that may not is put
- * back. */
-static bool take_option(struct server *server, struct config *fresh, size_t index) {
-    char before[CONFIG_VALUE_TEXT], after[CONFIG_VALUE_TEXT];
-
-    config_option_text(config_of(server), index, before);
-    config_option_text(fresh, index, after);
-    if (strcmp(before, after) == 0) return false;
-    if (config_option_reloads(index)) {
-        log_info(&server->log, "config", "changed %s from=%.200s to=%.200s", config_option_name(index), before, after);
-        return true;
-    }
-    log_warn(&server->log, "config", "a change of %s needs a restart, it stays %.200s instead of %.200s",
-             config_option_name(index), before, after);
-    config_option_keep(fresh, config_of(server), index);
-    return false;
-}
-
-static void reload(struct server *server) {
-    char error[CONFIG_ERROR_TEXT];
-    enum config_action action;
-    struct config *fresh;
-    bool changed = false;
-
-    if (!config_read(server->argc, server->argv, &action, &fresh, error)) {
-        log_error(&server->log, "config", "nothing was changed: %s", error);
-    } else {
-        for (size_t i = 0; i < config_options(); i++) changed |= take_option(server, fresh, i);
-        if (changed) {
-            services_set_config(server->services, fresh);
-        } else {
-            config_free(fresh);
-        }
-    }
-    const struct config *config = config_of(server);
-    if (!log_open(&server->log, config->log_file)) {
-        log_error(&server->log, "config", "cannot open the log file, keeps the old one path=%s error=\"%s\"",
-                  config->log_file, strerror(errno));
-    }
-    log_set_level(&server->log, config->log_level);
-    if (changed) {
-        raise_descriptors(server, config->max_clients);
-        scans_limit(server->scans, 0, config->scan_idle_timeout);
-        for (unsigned i = 0; i < server->threads; i++) worker_reconfigure(server->workers[i]);
-    }
-    log_info(&server->log, "server", "reloaded");
+static void stop_asked(void *context) {
+    stop(context);
 }
 
 static void on_signal(uv_signal_t *handle, int number) {
     struct server *server = handle->data;
 
     if (number == SIGHUP) {
-        reload(server);
+        settings_reload(server->services, server->argc, server->argv);
+        log_info(&server->log, "server", "reloaded");
     } else {
         log_info(&server->log, "server", "signal name=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
         stop(server);
@@ -251,6 +182,7 @@ static bool build_workers(struct server *server) {
         if (server->workers[i] == NULL) return false;
         services_set_worker(server->services, i, server->workers[i]);
     }
+    services_on_stop(server->services, stop_asked, server);
     return services_open(server->services) == 0;
 }
 
@@ -356,7 +288,7 @@ static bool build(struct server *server, struct config *config) {
         log_error(&server->log, "server", "no memory to start");
         return false;
     }
-    raise_descriptors(server, config_of(server)->max_clients);
+    settings_fit_descriptors(server->services, config_of(server)->max_clients);
     if (!build_workers(server) || !build_signals(server)) {
         log_error(&server->log, "server", "cannot make the event loops; are there enough descriptors?");
         return false;

@@ -19,7 +19,11 @@
 #include <uv.h>
 
 #include "map/map.h"
+#include "server/attention.h"
 #include "server/memory.h"
+#include "server/monitors.h"
+#include "server/pause.h"
+#include "server/rollcall.h"
 #include "server/worker.h"
 
 struct deferred {
@@ -42,15 +46,23 @@ struct services {
     uint64_t startup_memory; /* see services_startup_memory */
     /* Acquire on reading pairs with the release of set_config: its fields are seen. */
     _Atomic(const struct config *) config;
-    struct retired *configs; /* owned: all there were, the newest first; worker 0's */
+    struct retired *configs; /* owned: all there were, the newest first; under config_lock */
+    uv_mutex_t config_lock;
     char config_path[PATH_MAX];
     char executable[PATH_MAX];
     _Atomic size_t buffers;       /* relaxed: a sum that is compared with a limit */
     _Atomic uint64_t clients_max; /* relaxed: a limit */
     uv_async_t wake;
-    uv_mutex_t lock; /* of the two below */
+    struct attention attention;
+    struct pause *pause;
+    struct monitors *monitors;
+    struct rollcall *rollcall;
+    void (*stop)(void *context);
+    void *stop_context;
+    uv_mutex_t lock; /* of the three below */
     struct deferred *waiting;
     bool is_open;
+    bool is_asked_to_stop;
 };
 
 struct strobe_map *services_map(const struct services *services) {
@@ -83,6 +95,18 @@ struct slowlog *services_slowlog(const struct services *services) {
 
 struct log *services_log(const struct services *services) {
     return services->parts.log;
+}
+
+struct pause *services_pause(const struct services *services) {
+    return services->pause;
+}
+
+struct monitors *services_monitors(const struct services *services) {
+    return services->monitors;
+}
+
+const struct attention *services_attention(const struct services *services) {
+    return &services->attention;
 }
 
 unsigned services_threads(const struct services *services) {
@@ -164,8 +188,11 @@ static void on_wake(uv_async_t *handle) {
     uv_mutex_lock(&services->lock);
     struct deferred *waiting = services->waiting;
     services->waiting = NULL;
+    bool stop = services->is_asked_to_stop;
+    services->is_asked_to_stop = false;
     uv_mutex_unlock(&services->lock);
     queue_all(services, waiting);
+    if (stop) services->stop(services->stop_context);
 }
 
 void services_defer(struct services *services, void (*run)(void *argument), void *argument) {
@@ -221,6 +248,59 @@ void services_close(struct services *services) {
     queue_all(services, waiting);
 }
 
+/* ---- what concerns all loops ---------------------------------------------------------------- */
+
+uint64_t services_call_roll(struct services *services, bool close) {
+    uint64_t number = rollcall_begin(services->rollcall);
+
+    for (unsigned i = 0; i < services->parts.threads; i++) worker_call(services->workers[i], close);
+    return number;
+}
+
+bool services_roll_is_done(struct services *services, uint64_t number) {
+    return rollcall_is_done(services->rollcall, number);
+}
+
+void services_answer_roll(struct services *services, unsigned index) {
+    if (rollcall_answer(services->rollcall, index)) services_wake(services);
+}
+
+void services_wake(struct services *services) {
+    for (unsigned i = 0; i < services->parts.threads; i++) worker_wake(services->workers[i]);
+}
+
+static void wake_for_monitors(void *context, unsigned loop) {
+    struct services *services = context;
+    worker_deliver(services->workers[loop]);
+}
+
+void services_ask_stop(struct services *services) {
+    uv_mutex_lock(&services->lock);
+    if (services->is_open) {
+        services->is_asked_to_stop = true;
+        uv_async_send(&services->wake); /* under the lock, as in services_defer */
+    }
+    uv_mutex_unlock(&services->lock);
+}
+
+void services_on_stop(struct services *services, void (*stop)(void *context), void *context) {
+    services->stop = stop;
+    services->stop_context = context;
+}
+
+void services_end_waits(struct services *services) {
+    pause_close(services->pause);
+    rollcall_close(services->rollcall);
+}
+
+void services_lock_config(struct services *services) {
+    uv_mutex_lock(&services->config_lock);
+}
+
+void services_unlock_config(struct services *services) {
+    uv_mutex_unlock(&services->config_lock);
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 static bool retire(struct services *services, struct config *config) {
@@ -233,12 +313,13 @@ static bool retire(struct services *services, struct config *config) {
     return true;
 }
 
-void services_set_config(struct services *services, struct config *config) {
+bool services_set_config(struct services *services, struct config *config) {
     if (!retire(services, config)) {
-        config_free(config); /* the old one stays in force */
-        return;
+        config_free(config);
+        return false;
     }
     atomic_store_explicit(&services->config, config, memory_order_release);
+    return true;
 }
 
 void services_set_scans(struct services *services, struct scans *scans) {
@@ -264,11 +345,15 @@ struct services *services_new(const struct services_parts *parts) {
     if (services == NULL) return NULL;
     services->parts = *parts;
     services->workers = calloc(parts->threads, sizeof(struct worker *));
-    if (services->workers == NULL || uv_mutex_init(&services->lock) != 0) goto failed;
-    if (!retire(services, parts->config)) {
-        uv_mutex_destroy(&services->lock);
+    services->pause = pause_new(&services->attention);
+    services->rollcall = rollcall_new(parts->threads);
+    services->monitors = monitors_new(parts->threads, &services->attention, wake_for_monitors, services);
+    if (services->workers == NULL || services->pause == NULL || services->rollcall == NULL ||
+        services->monitors == NULL || uv_mutex_init(&services->lock) != 0) {
         goto failed;
     }
+    if (uv_mutex_init(&services->config_lock) != 0) goto no_config_lock;
+    if (!retire(services, parts->config)) goto no_config;
     atomic_init(&services->config, parts->config);
     if (parts->config_path != NULL && realpath(parts->config_path, services->config_path) == NULL) {
         services->config_path[0] = '\0';
@@ -277,7 +362,14 @@ struct services *services_new(const struct services_parts *parts) {
     services->executable[len > 0 ? len : 0] = '\0';
     return services;
 
+no_config:
+    uv_mutex_destroy(&services->config_lock);
+no_config_lock:
+    uv_mutex_destroy(&services->lock);
 failed:
+    monitors_free(services->monitors);
+    rollcall_free(services->rollcall);
+    pause_free(services->pause);
     free(services->workers);
     free(services);
     return NULL;
@@ -291,6 +383,10 @@ void services_free(struct services *services) {
         config_free(retired->config);
         free(retired);
     }
+    monitors_free(services->monitors);
+    rollcall_free(services->rollcall);
+    pause_free(services->pause);
+    uv_mutex_destroy(&services->config_lock);
     uv_mutex_destroy(&services->lock);
     free(services->workers);
     free(services);

@@ -11,11 +11,15 @@
 
 #include "server/config.h"
 
+struct attention;
 struct clients;
 struct command_table;
 struct latency;
 struct log;
 struct metrics;
+struct monitors;
+struct pause;
+struct rollcall;
 struct scans;
 struct services;
 struct slowlog;
@@ -32,6 +36,9 @@ struct metrics *services_metrics(const struct services *services);
 struct latency *services_latency(const struct services *services);
 struct slowlog *services_slowlog(const struct services *services);
 struct log *services_log(const struct services *services);
+struct pause *services_pause(const struct services *services);
+struct monitors *services_monitors(const struct services *services);
+const struct attention *services_attention(const struct services *services);
 unsigned services_threads(const struct services *services);
 struct worker *services_worker(const struct services *services, unsigned index);
 const char *services_version(void);                                /* "0.1.0" */
@@ -63,6 +70,27 @@ void services_close_snapshot(struct services *services, struct strobe_snapshot *
 size_t services_buffers_add(struct services *services, ptrdiff_t delta);
 size_t services_buffers(const struct services *services);
 
+/* ---- what concerns all loops ---------------------------------------------------------------- */
+
+/* Asks every loop to come by, and gives the number of the call. CLOSE: clients were marked as killed. Any thread. */
+uint64_t services_call_roll(struct services *services, bool close);
+
+/* Have all loops come by since? Any thread; those who wait are woken when it changes. */
+bool services_roll_is_done(struct services *services, uint64_t number);
+
+/* Loop INDEX has come by. Its thread. */
+void services_answer_roll(struct services *services, unsigned index);
+
+/* Jobs that wait, on all loops, look again. Any thread. */
+void services_wake(struct services *services);
+
+/* Stops the server in order, as SIGTERM does. Any thread; returns at once. */
+void services_ask_stop(struct services *services);
+
+/* One at a time reads the configuration in force, and puts another in its place. Any thread. */
+void services_lock_config(struct services *services);
+void services_unlock_config(struct services *services);
+
 /* ---- for server.c --------------------------------------------------------------------------- */
 
 /* What services are made of; all borrowed for their life, but CONFIG, which is taken. */
@@ -90,8 +118,9 @@ void services_set_scans(struct services *services, struct scans *scans);
 void services_set_worker(struct services *services, unsigned index, struct worker *worker);
 void services_set_ports(struct services *services, uint32_t port, uint32_t http_port);
 
-/* Another configuration (taken) from now on. Worker 0's thread. */
-void services_set_config(struct services *services, struct config *config);
+/* Another configuration (taken) from now on. Under the lock of the configuration.
+ * Results: false without memory, and the old one stays. */
+bool services_set_config(struct services *services, struct config *config);
 
 /* See services_clients_max. Worker 0's thread, or before it runs. */
 void services_set_clients_max(struct services *services, uint64_t most);
@@ -99,6 +128,13 @@ void services_set_clients_max(struct services *services, uint64_t most);
 /* Starts and ends taking deferred work on worker 0's loop. After the end it runs where it is deferred. Results: 0,
  * or a uv error. Worker 0's thread, or before it runs. */
 int services_open(struct services *services);
+
+/* What services_ask_stop() has called, once, on worker 0's thread. Before the loops run. */
+void services_on_stop(struct services *services, void (*stop)(void *context), void *context);
+
+/* The server stops: nothing waits for other loops or the end of a pause any more. */
+void services_end_waits(struct services *services);
+
 void services_close(struct services *services);
 
 #endif

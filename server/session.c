@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "server/clients.h"
+#include "server/monitors.h"
 
 static void tell(struct session *session, enum strobe_resp_version version) {
     session->resp = version;
@@ -18,13 +19,24 @@ static void tell_waiting(struct session *session, int count) {
 }
 
 void session_init(struct session *session, struct client *client) {
-    session->client = client;
-    session->transaction = NULL;
+    *session = (struct session){.client = client};
     tell(session, STROBE_RESP2);
     tell_waiting(session, -1);
 }
 
+void session_set_replies(struct session *session, unsigned replies) {
+    session->replies = replies;
+    if (session->monitor != NULL) monitor_quiet(session->monitor, (replies & SESSION_REPLIES_OFF) != 0);
+}
+
+void session_end_monitor(struct session *session) {
+    monitor_leave(session->monitor);
+    session->monitor = NULL;
+    client_mark(session->client, CLIENT_MONITORS, false);
+}
+
 void session_fini(struct session *session) {
+    session_end_monitor(session);
     transaction_free(session_take_transaction(session));
 }
 

@@ -12,11 +12,25 @@
 #include "server/transaction.h"
 
 struct client;
+struct conn;
+struct monitor;
+
+/* What becomes of replies. */
+enum session_replies {
+    SESSION_REPLIES_OFF = 1,
+    SESSION_REPLIES_SKIP = 2,     /* that of this command */
+    SESSION_REPLIES_SKIP_NEXT = 4 /* that of the next one */
+};
 
 struct session {
     struct client *client;           /* this connection's row of the registry; borrowed until the session's end */
     enum strobe_resp_version resp;   /* what its replies are written in: HELLO and RESET change it */
     struct transaction *transaction; /* owned; NULL: neither WATCH nor MULTI was said */
+    struct conn *conn;               /* borrowed; NULL: there is none (tests) */
+    struct monitor *monitor;         /* owned; NULL: it does not monitor */
+    unsigned replies;                /* enum session_replies; 0: they are sent */
+    bool shown;                      /* lines for monitors wait to be published */
+    bool leaving;                    /* its connection is to be closed after this reply */
 };
 
 /* Starts SESSION in RESP2. Borrows CLIENT until the session's end. */
@@ -45,6 +59,23 @@ void session_spoil(struct session *session);
 
 /* Gives what was watched and waits, or NULL; from now on nothing is and does. */
 struct transaction *session_take_transaction(struct session *session);
+
+/* Is no reply to be sent? */
+static inline bool session_is_silent(const struct session *session) {
+    return (session->replies & (SESSION_REPLIES_OFF | SESSION_REPLIES_SKIP)) != 0;
+}
+
+/* A command has ended: what was said of the next reply is now said of this one. */
+static inline void session_next_reply(struct session *session) {
+    session->replies = (session->replies & SESSION_REPLIES_OFF) |
+                       (session->replies & SESSION_REPLIES_SKIP_NEXT ? SESSION_REPLIES_SKIP : 0);
+}
+
+/* REPLIES from now on. */
+void session_set_replies(struct session *session, unsigned replies);
+
+/* CONN and CLIENT monitor no more. */
+void session_end_monitor(struct session *session);
 
 /* Bytes beyond the struct. */
 static inline size_t session_memory(const struct session *session) {

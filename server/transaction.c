@@ -284,5 +284,6 @@ bool transaction_queue(struct transaction *transaction, struct command_call *cal
     transaction->after += (call->command->flags & COMMAND_AFTER) != 0;
     transaction->whole += (call->command->flags & COMMAND_WHOLE) != 0;
     transaction->flushes += call->command->run == cmd_flush;
+    transaction->writes |= (call->command->flags & COMMAND_WRITE) != 0;
     return true;
 }

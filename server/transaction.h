@@ -36,6 +36,7 @@ struct transaction {
     size_t watched;
     uint64_t *versions; /* owned: of those watched, 0: there was no such key; as many as KEYS has room for */
     size_t memory;      /* bytes of all this */
+    bool writes;        /* one of the commands has COMMAND_WRITE */
 };
 
 struct transaction *transaction_new(void);              /* owned by the caller; NULL without memory */

@@ -21,6 +21,7 @@
 #include "server/clock.h"
 #include "server/conn.h"
 #include "server/latency.h"
+#include "server/monitors.h"
 #include "server/resp_door.h"
 #include "server/services.h"
 
@@ -32,7 +33,7 @@ enum {
 };
 
 /* What other threads may ask for. */
-enum { ASK_STOP = 1, ASK_CONFIG = 2, ASK_SHED = 4 };
+enum { ASK_STOP = 1, ASK_CONFIG = 2, ASK_SHED = 4, ASK_KILL = 8, ASK_ROLL = 16, ASK_WAKE = 32, ASK_DELIVER = 64 };
 
 struct worker {
     struct services *services;
@@ -376,11 +377,28 @@ void worker_reconfigure(struct worker *worker) {
     ask(worker, ASK_CONFIG);
 }
 
+void worker_call(struct worker *worker, bool close) {
+    ask(worker, close ? ASK_KILL | ASK_ROLL : ASK_ROLL);
+}
+
+void worker_wake(struct worker *worker) {
+    ask(worker, ASK_WAKE);
+}
+
+void worker_deliver(struct worker *worker) {
+    ask(worker, ASK_DELIVER);
+}
+
+/* Does ACT to each connection. It may close it, which takes it off the list later. */
+static void for_all(struct worker *worker, void (*act)(struct conn *conn)) {
+    for (struct worker_link *link = worker->all.next; link != &worker->all; link = link->next) act(link->conn);
+}
+
 static void take_config(struct worker *worker) {
     worker->config = services_config(worker->services);
     worker->resp_options.max_value = worker->config->max_value;
     worker->resp_options.max_request = worker->config->max_request;
-    for (struct worker_link *link = worker->all.next; link != &worker->all; link = link->next) conn_check(link->conn);
+    for_all(worker, conn_check);
 }
 
 static void begin_stop(struct worker *worker) {
@@ -388,7 +406,7 @@ static void begin_stop(struct worker *worker) {
     worker->stopping = true;
     worker->stop_at = uv_now(&worker->loop) + STOP_MS;
     arm_timer(worker, worker->stop_at);
-    for (struct worker_link *link = worker->all.next; link != &worker->all; link = link->next) conn_stop(link->conn);
+    for_all(worker, conn_stop);
     end_if_empty(worker);
 }
 
@@ -406,6 +424,10 @@ static void on_wake(uv_async_t *handle) {
     if ((asked & ASK_CONFIG) != 0) take_config(worker);
     while ((conn = ring_pop(&handed)) != NULL) conn_start(conn);
     if ((asked & ASK_SHED) != 0) shed(worker);
+    if ((asked & ASK_KILL) != 0) for_all(worker, conn_obey);
+    if ((asked & ASK_DELIVER) != 0) monitors_deliver(services_monitors(worker->services), worker->index);
+    if ((asked & ASK_ROLL) != 0) services_answer_roll(worker->services, worker->index);
+    if ((asked & ASK_WAKE) != 0) for_all(worker, conn_wake);
     if ((asked & ASK_STOP) != 0) begin_stop(worker);
 }
 

@@ -91,6 +91,16 @@ void worker_stop(struct worker *worker);
 /* Tells the worker that the configuration changed. Any thread. */
 void worker_reconfigure(struct worker *worker);
 
+/* Asks the worker to answer the roll (rollcall.h), having done what was asked before. CLOSE: connections are marked as
+ * killed. Any thread. */
+void worker_call(struct worker *worker, bool close);
+
+/* Jobs that wait look again. Any thread. */
+void worker_wake(struct worker *worker);
+
+/* Lines wait for monitors of this worker. Any thread. */
+void worker_deliver(struct worker *worker);
+
 /* Gives CONN (from conn_new) to its worker, which starts it. Any thread. */
 void worker_hand(struct worker *worker, struct conn *conn);
 

@@ -67,6 +67,7 @@ static void open_world(struct world *w) {
                                                         .threads = 1});
     w->scans = scans_new(w->map.map, NULL);
     services_set_scans(w->services, w->scans);
+    w->client.door = "resp";
     clients_add(w->clients, &w->client);
     session_init(&w->session, &w->client);
     strobe_out_pool_init(&w->pool, 4);
