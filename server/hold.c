@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "server/attention.h"
 #include "server/conn.h"
 #include "server/pause.h"
 #include "server/services.h"
@@ -15,6 +16,7 @@ static struct pause *pause_of(const struct conn *conn) {
     return services_pause(worker_services(conn_worker(conn)));
 }
 
+/* CONTEXT is not NULL for a write. */
 static enum conn_step step(struct conn *conn, void *context) {
     uint64_t until;
 
@@ -27,6 +29,12 @@ static void drop(struct conn *conn, void *context) {
     (void)context;
     client_mark(conn_client(conn), CLIENT_WAITS, false);
     pause_count(pause_of(conn), -1);
+}
+
+bool hold_goes_on(struct conn *conn) {
+    const struct attention *attention = services_attention(worker_services(conn_worker(conn)));
+
+    return (attention_now(attention) & ATTENTION_PAUSE) != 0 && step(conn, conn) == CONN_STEP_WAIT;
 }
 
 bool hold_begin(struct conn *conn, bool is_write) {

@@ -29,6 +29,7 @@
 #include "server/command.h"
 #include "server/config.h"
 #include "server/conn.h"
+#include "server/hold.h"
 #include "server/http_entry.h"
 #include "server/services.h"
 #include "server/session.h"
@@ -45,7 +46,7 @@ enum {
 enum stage { CHECK, QUEUE, RUN, SKIP, TELL, DONE };
 
 /* What a step came to. */
-enum batch_step { BATCH_AGAIN, BATCH_DONE, BATCH_REFUSED, BATCH_BROKEN };
+enum batch_step { BATCH_AGAIN, BATCH_WAIT, BATCH_DONE, BATCH_REFUSED, BATCH_BROKEN };
 
 struct batch {
     struct http_call call;  /* its reply; the request in it is gone by then */
@@ -218,6 +219,7 @@ static enum batch_step run_job(struct batch *batch) {
 
     if (strobe_out_status(&batch->raw) != STROBE_BUF_OK) return fail(batch, &batch->raw);
     if (slice == COMMAND_SLICE_BROKEN) return give_up(batch, CONN_REASON_FAILED);
+    if (slice == COMMAND_SLICE_WAIT) return BATCH_WAIT;
     if (slice == COMMAND_SLICE_DONE) {
         batch->job->release(batch->job);
         batch->job = NULL;
@@ -288,12 +290,14 @@ static enum batch_step run(struct batch *batch, size_t *budget, unsigned *comman
     return BATCH_AGAIN;
 }
 
-/* One step. Ends with DONE, REFUSED or BROKEN, or when others shall have their turn. */
+/* One step. Ends with DONE, REFUSED, BROKEN or WAIT, or when others shall have their turn. A pause that began meanwhile
+ * holds the commands that are left. */
 static enum batch_step work(struct batch *batch) {
     size_t budget = STEP_BYTES;
     unsigned commands = STEP_COMMANDS;
     enum batch_step step = BATCH_AGAIN;
 
+    if (batch->job == NULL && hold_goes_on(batch->call.conn)) return BATCH_WAIT;
     strobe_map_tick(batch->call.map);
     while (step == BATCH_AGAIN && budget > 0 && commands > 0) {
         if (!strobe_resp_json_tell(&batch->told, TEXT_HIGH, STEP_BYTES)) {
@@ -370,9 +374,9 @@ static enum conn_step batch_step(struct conn *conn, void *context) {
     struct batch *batch = context;
     enum batch_step step = work(batch);
 
-    if (step == BATCH_AGAIN) {
+    if (step == BATCH_AGAIN || step == BATCH_WAIT) {
         send_some(batch);
-        return CONN_STEP_AGAIN;
+        return step == BATCH_AGAIN ? CONN_STEP_AGAIN : CONN_STEP_WAIT;
     }
     if (step == BATCH_BROKEN) {
         conn_why(conn, batch->why);
@@ -446,7 +450,7 @@ static void start(struct http_call *call, struct batch *batch) {
         batch_free(batch);
         return;
     }
-    if (step == BATCH_AGAIN) send_some(batch);
+    if (step == BATCH_AGAIN || step == BATCH_WAIT) send_some(batch);
     call->reply.status = 200;
     call->has_job = true;
     conn_stall_timeout(call->conn, worker_config(call->worker)->scan_idle_timeout);

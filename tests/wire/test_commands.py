@@ -246,6 +246,9 @@ class Transcripts(unittest.TestCase):
 # Rows that a transcript cannot show, and the test that does.
 ELSEWHERE = {
     "quit": "test_core.py: the connection ends",
+    "config|rewrite": "test_control.py: it needs a file",
+    "shutdown": "test_control.py: the server stops",
+    "unwatch": "no error but the number of words",
     "debug": "test_slow.py: only a debug build has it",
 }
 # Rows whose every form is right, so that there is no error to show; and those that only ever refuse.

@@ -6,6 +6,7 @@ import re
 import signal
 import stat
 import tempfile
+import threading
 import time
 import unittest
 
@@ -151,6 +152,7 @@ class Kill(unittest.TestCase):
             for words in (("SKIPME", "no"), ("ID", None, "SKIPME", "no")):
                 with server.client() as me, server.client() as other:
                     number = me.ask("CLIENT", "ID")
+                    other.ask("PING")
                     alone = None in words
                     words = [number if word is None else word for word in words]
                     me.send(request("CLIENT", "KILL", *words) + request("SET", "k", "never"))
@@ -209,6 +211,52 @@ class Pause(unittest.TestCase):
                 self.assertEqual(client.reply(), b"%d" % number)
             self.assertEqual(sorted(answers), [1, 2, 3, 4])
             self.waiting(boss, 0)
+
+    def test_no_write_happens_between_the_answers_of_pause_and_unpause(self):
+        with Server("--threads", "2") as server, server.client() as boss:
+            stop = threading.Event()
+            writers = [threading.Thread(target=self.write, args=(server, stop)) for _ in range(4)]
+            for writer in writers:
+                writer.start()
+            try:
+                for _ in range(20):
+                    before = int(boss.ask("GET", "k") or 0)
+                    until(lambda least=before: int(boss.ask("GET", "k") or 0) > least)
+                    boss.ask("CLIENT", "PAUSE", 1000000, "WRITE")
+                    held = boss.ask("GET", "k")
+                    for _ in range(50):
+                        self.assertEqual(boss.ask("GET", "k"), held)
+                    boss.ask("CLIENT", "UNPAUSE")
+            finally:
+                stop.set()
+                boss.ask("CLIENT", "UNPAUSE")
+                for writer in writers:
+                    writer.join()
+
+    @staticmethod
+    def write(server, stop):
+        with server.client() as client:
+            while not stop.is_set():
+                client.send(request("INCR", "k") * 500)
+                for _ in range(500):
+                    client.reply()
+
+    def test_batch_over_http_stops_in_the_middle_and_goes_on(self):
+        count = 200000
+        body = b"".join(b'["SET","key:%d","v"]\n' % i for i in range(count))
+        with Server("--threads", "2") as server, server.client() as boss, \
+                http_client.Client(server.http_port) as web:
+            web.send(http_client.put(b"/batch", body, method=b"POST"))
+            until(lambda: boss.ask("DBSIZE") > 0)
+            boss.ask("CLIENT", "PAUSE", 1000000, "WRITE")
+            held = boss.ask("DBSIZE")
+            for _ in range(50):
+                self.assertEqual(boss.ask("DBSIZE"), held)
+            self.assertLess(held, count)
+            boss.ask("CLIENT", "UNPAUSE")
+            self.assertEqual(web.reply().body, b'{"result":"OK"}\n' * count)
+            web.send(http_client.put(b"/batch", b'["CONFIG","SET","timeout","0"]\n["GET","key:0"]', method=b"POST"))
+            self.assertEqual(web.reply().body, b'{"result":"OK"}\n{"result":"v"}\n')
 
     def test_pause_of_all_ends_by_itself(self):
         with Server("--threads", "2") as server, server.client() as boss, server.client() as other:
