@@ -324,7 +324,8 @@ struct strobe_stats {
 };
 void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) STROBE_OUTSIDE;
 
-/* The same by shard: how many there are, and how often a thread found the lock of shard I (from 0) taken. Any thread. */
+/* The same by shard: how many there are, and how often a thread found the lock of shard I (from 0) taken. Any
+ * thread. */
 unsigned strobe_shard_count(const struct strobe_map *map);
 uint64_t strobe_shard_lock_waits(const struct strobe_map *map, unsigned i);
 
