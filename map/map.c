@@ -523,7 +523,7 @@ static enum strobe_status get_any(struct strobe_map *map, const struct strobe_ke
 
 /* A plain entry depends on no time, so that its reader needs the lock and nothing else. Written out in one piece: a
  * processor that has the next call's instructions in its window fetches for it while this one still waits for memory,
- * and the window has room for some 250 (DESIGN.md, "Speed"). */
+ * and the window has room for some 250 (DESIGN.md, "Instructions, misses and lines"). */
 enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len) {
     struct strobe_key k = {.data = key, .len = (uint32_t)key_len};
     struct shard *shard;
