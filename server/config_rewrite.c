@@ -110,7 +110,7 @@ static bool rewrite_line(struct rewriting *rewriting, struct strobe_slice line) 
 }
 
 static bool rewrite_lines(struct rewriting *rewriting, struct strobe_slice text) {
-    while (text.len > 0) {
+    while (text.data != NULL && text.len > 0) {
         const char *end = memchr(text.data, '\n', text.len);
         size_t len = end != NULL ? (size_t)(end - text.data) : text.len;
         rewriting->is_cut = end == NULL;
@@ -206,6 +206,13 @@ static bool replace(const char *path, const struct stat *status, struct strobe_s
     return false;
 }
 
+static bool is_unchanged(const struct strobe_buf *text, const struct strobe_buf *out) {
+    size_t len = strobe_buf_len(text);
+
+    return len == strobe_buf_len(out) &&
+           (len == 0 || memcmp(text->data + text->start, out->data + out->start, len) == 0);
+}
+
 bool config_rewrite_file(const struct config *config, const char *path) {
     struct strobe_buf text, out;
     struct stat status;
@@ -218,8 +225,7 @@ bool config_rewrite_file(const struct config *config, const char *path) {
     if (fstat(fd, &status) == 0 && read_all(fd, &text)) {
         errno = ENOMEM;
         good = config_rewrite_text(config, strobe_buf_bytes(&text), &out) &&
-               (strobe_slice_equal(strobe_buf_bytes(&text), strobe_buf_bytes(&out)) ||
-                replace(path, &status, strobe_buf_bytes(&out)));
+               (is_unchanged(&text, &out) || replace(path, &status, strobe_buf_bytes(&out)));
     }
     int reason = errno;
     close(fd);
