@@ -167,7 +167,7 @@ static void write_parameter(struct strobe_json *json, const char *name) {
         strobe_json_object_end(json);
         return;
     }
-    assert(!"a row names a parameter that has none");
+    assert(false); /* the row names a parameter that is in no row */
 }
 
 static void write_parameters(struct strobe_json *json, const char *names) {
