@@ -31,6 +31,7 @@
 #include "server/log.h"
 #include "server/memory.h"
 #include "server/metrics.h"
+#include "server/reaper.h"
 #include "server/resp_door.h"
 #include "server/scans.h"
 #include "server/services.h"
@@ -42,11 +43,13 @@
 enum {
     LISTENERS_MAX = 2 * 16 + 1, /* both ports on each address, and the Unix socket */
     SIGNALS = 3,
-    SCANS_SPARE = 64 /* snapshots beside those of scans: KEYS, streams */
+    SCANS_SPARE = 64, /* snapshots beside those of scans: KEYS, streams */
+    DEAD_SHARE = 4    /* one part in so many of the memory may wait to be given back */
 };
 
 struct server {
     struct log log;
+    struct reaper *reaper;
     struct strobe_map *map;
     struct command_table *commands;
     struct clients *clients;
@@ -135,7 +138,6 @@ static void defer(void *context, void (*work)(void *argument), void *argument) {
 /* The map, and what handlers find beside it. Takes CONFIG in every case. Results: false without memory. */
 static bool build_services(struct server *server, struct config *config) {
     struct strobe_map_options options = {
-        .allocator = memory_allocator(),
         .shards = (unsigned)config->shards,
         .max_snapshots = (unsigned)config->max_scans + SCANS_SPARE,
         .snapshot_memory = config->scan_memory,
@@ -143,6 +145,8 @@ static bool build_services(struct server *server, struct config *config) {
     struct scans_options scans = {
         .max_scans = (unsigned)config->max_scans, .idle_ms = config->scan_idle_timeout, .defer = defer};
 
+    server->reaper = reaper_new(memory_allocator(), memory_total() / DEAD_SHARE);
+    options.allocator = server->reaper != NULL ? reaper_allocator(server->reaper) : memory_allocator();
     server->threads = (unsigned)config->threads;
     server->workers = calloc(server->threads, sizeof(struct worker *));
     server->commands = command_table_new();
@@ -275,6 +279,7 @@ static void tear_down(struct server *server) {
     scans_free(server->scans);
     services_free(server->services);
     if (server->map != NULL) strobe_map_free(server->map);
+    reaper_free(server->reaper);
     slowlog_free(server->slowlog);
     latency_free(server->latency);
     metrics_free(server->metrics);
