@@ -277,6 +277,7 @@ enum command_outcome cmd_memory_malloc_stats(struct command_call *call) {
 /* Held by the job, and by the thread that purges. */
 struct purge {
     struct command_job job;
+    struct services *services;
     atomic_uint holders;
     atomic_bool done;
 };
@@ -288,6 +289,7 @@ static void purge_release(struct purge *purge) {
 
 static void purge_run(void *argument) {
     struct purge *purge = argument;
+    services_settle_memory(purge->services);
     memory_purge();
     atomic_store_explicit(&purge->done, true, memory_order_release);
     purge_release(purge);
@@ -311,6 +313,7 @@ enum command_outcome cmd_memory_purge(struct command_call *call) {
         return COMMAND_DONE;
     }
     purge->job = (struct command_job){purge_slice, purge_drop, sizeof *purge};
+    purge->services = call->services;
     atomic_init(&purge->holders, 2);
     atomic_init(&purge->done, false);
     memory_forget_cached();

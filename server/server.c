@@ -165,6 +165,7 @@ static bool build_services(struct server *server, struct config *config) {
                                              .log = &server->log,
                                              .config = config,
                                              .config_path = config_path(server->argc, server->argv),
+                                             .reaper = server->reaper,
                                              .threads = server->threads};
         server->services = services_new(&parts);
     }

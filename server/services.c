@@ -23,6 +23,7 @@
 #include "server/memory.h"
 #include "server/monitors.h"
 #include "server/pause.h"
+#include "server/reaper.h"
 #include "server/rollcall.h"
 #include "server/worker.h"
 
@@ -193,6 +194,10 @@ static void on_wake(uv_async_t *handle) {
     uv_mutex_unlock(&services->lock);
     queue_all(services, waiting);
     if (stop) services->stop(services->stop_context);
+}
+
+void services_settle_memory(struct services *services) {
+    if (services->parts.reaper != NULL) reaper_settle(services->parts.reaper);
 }
 
 void services_defer(struct services *services, void (*run)(void *argument), void *argument) {

@@ -20,6 +20,7 @@ struct metrics;
 struct monitors;
 struct pause;
 struct rollcall;
+struct reaper;
 struct scans;
 struct services;
 struct slowlog;
@@ -63,6 +64,9 @@ uint64_t services_clients_max(const struct services *services);
  * or the stopping thread. Any thread. */
 void services_defer(struct services *services, void (*run)(void *argument), void *argument);
 
+/* Returns when nothing that commands have freed waits any more to be given back. It takes its time: not on a loop. */
+void services_settle_memory(struct services *services);
+
 /* The same for strobe_snapshot_close: it may have much to free. SNAPSHOT is taken. */
 void services_close_snapshot(struct services *services, struct strobe_snapshot *snapshot);
 
@@ -104,6 +108,7 @@ struct services_parts {
     struct log *log;
     struct config *config;
     const char *config_path; /* as it was given, or NULL */
+    struct reaper *reaper;   /* of the map's memory, or NULL */
     unsigned threads;
 };
 
