@@ -254,13 +254,6 @@ static void put_chunk_size(struct strobe_http_reply *reply, size_t size) {
     strobe_out_commit(reply->out, (size_t)(at - room));
 }
 
-void strobe_http_reply_chunk(struct strobe_http_reply *reply, struct strobe_slice piece) {
-    if (piece.len == 0 || !strobe_http_reply_wants_body(reply)) return;
-    if (reply->chunked) put_chunk_size(reply, piece.len);
-    strobe_out_append(reply->out, piece);
-    if (reply->chunked) strobe_out_append(reply->out, STROBE_SLICE("\r\n"));
-}
-
 void strobe_http_reply_chunk_from(struct strobe_http_reply *reply, struct strobe_out *from) {
     size_t size = strobe_out_pending(from);
 

@@ -72,9 +72,8 @@ void strobe_http_reply_body(struct strobe_http_reply *reply, struct strobe_slice
  * blank line, and the body if one is wanted. A FROM that has failed fails the output. */
 void strobe_http_reply_body_from(struct strobe_http_reply *reply, struct strobe_out *from);
 
-/* One piece of a stream: a copy, or all that waits in a chain of its own (same pool; it ends empty). An empty piece is
- * skipped, because it would end the stream. Nothing is written when no body is wanted. */
-void strobe_http_reply_chunk(struct strobe_http_reply *reply, struct strobe_slice piece);
+/* One piece of a stream: all that waits in a chain of its own (same pool; it ends empty). An empty piece is skipped,
+ * because it would end the stream. Nothing is written when no body is wanted. */
 void strobe_http_reply_chunk_from(struct strobe_http_reply *reply, struct strobe_out *from);
 
 /* The end of a stream. One that fails is not ended: the connection is closed instead, so that the client can tell. */

@@ -273,7 +273,3 @@ void strobe_resp_writer_init(struct strobe_reply *reply, struct strobe_out *out,
 void strobe_resp_writer_set_version(struct strobe_reply *reply, enum strobe_resp_version version) {
     reply->ops = version == STROBE_RESP3 ? &resp3_ops : &resp2_ops;
 }
-
-enum strobe_resp_version strobe_resp_writer_version(const struct strobe_reply *reply) {
-    return reply->ops == &resp3_ops ? STROBE_RESP3 : STROBE_RESP2;
-}

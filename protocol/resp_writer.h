@@ -24,7 +24,4 @@ void strobe_resp_writer_init(struct strobe_reply *reply, struct strobe_out *out,
 /* Another version from the next item on (HELLO). */
 void strobe_resp_writer_set_version(struct strobe_reply *reply, enum strobe_resp_version version);
 
-/* Which version REPLY writes: for HELLO and CLIENT INFO, not for handlers to branch on. */
-enum strobe_resp_version strobe_resp_writer_version(const struct strobe_reply *reply);
-
 #endif

@@ -48,6 +48,16 @@ static const char *sent(struct world *world) {
     return world->text;
 }
 
+/* TEXT as a piece of a stream. */
+static void chunk(struct world *world, struct strobe_slice text) {
+    struct strobe_out piece;
+
+    strobe_out_init(&piece, &world->pool, 1000);
+    strobe_out_append(&piece, text);
+    strobe_http_reply_chunk_from(&world->reply, &piece);
+    strobe_out_fini(&piece);
+}
+
 static void test_dates_are_those_of_the_calendar(void **state) {
     char text[STROBE_HTTP_DATE_LEN + 1] = {0}, expected[64];
     int64_t second = 0;
@@ -122,7 +132,7 @@ static void test_head_has_the_head_of_get_alone(void **state) {
     strobe_out_append(&body, STROBE_SLICE("0123456789"));
     strobe_http_reply_begin(&world->reply, 200);
     strobe_http_reply_chunked(&world->reply);
-    strobe_http_reply_chunk(&world->reply, STROBE_SLICE("abc"));
+    chunk(world, STROBE_SLICE("abc"));
     strobe_http_reply_chunk_from(&world->reply, &body);
     strobe_http_reply_last_chunk(&world->reply);
     assert_string_equal(sent(world), "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -153,8 +163,8 @@ static void test_streams_are_chunked_on_1_1(void **state) {
     strobe_out_init(&piece, &world->pool, 100000);
     strobe_http_reply_begin(&world->reply, 200);
     strobe_http_reply_chunked(&world->reply);
-    strobe_http_reply_chunk(&world->reply, STROBE_SLICE("hello"));
-    strobe_http_reply_chunk(&world->reply, STROBE_SLICE(""));
+    chunk(world, STROBE_SLICE("hello"));
+    chunk(world, STROBE_SLICE(""));
     strobe_http_reply_chunk_from(&world->reply, &piece);
     for (int i = 0; i < 5000; i++) strobe_out_append(&piece, STROBE_SLICE("0123456789"));
     strobe_http_reply_chunk_from(&world->reply, &piece);
@@ -171,7 +181,7 @@ static void test_streams_on_1_0_end_with_the_connection(void **state) {
     world->reply.keep_alive = false;
     strobe_http_reply_begin(&world->reply, 200);
     strobe_http_reply_chunked(&world->reply);
-    strobe_http_reply_chunk(&world->reply, STROBE_SLICE("hello"));
+    chunk(world, STROBE_SLICE("hello"));
     strobe_http_reply_last_chunk(&world->reply);
     assert_string_equal(sent(world), "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nConnection: close\r\n\r\nhello");
 }
@@ -219,7 +229,7 @@ static void test_a_full_output_fails_and_stays_quiet(void **state) {
     strobe_http_reply_problem(&world->reply, 400, STROBE_SLICE("A sentence."), STROBE_SLICE(""));
     strobe_http_reply_begin(&world->reply, 200);
     strobe_http_reply_chunked(&world->reply);
-    strobe_http_reply_chunk(&world->reply, STROBE_SLICE("x"));
+    chunk(world, STROBE_SLICE("x"));
     strobe_http_reply_last_chunk(&world->reply);
     assert_int_equal(strobe_out_status(&small), STROBE_BUF_FULL);
     strobe_out_fini(&small);

@@ -132,9 +132,7 @@ static void test_version_changes_with_the_next_item(void **state) {
     (void)state;
     world_init(&world, STROBE_RESP2, 1000);
     strobe_reply_null(&world.reply);
-    assert_int_equal(strobe_resp_writer_version(&world.reply), 2);
     strobe_resp_writer_set_version(&world.reply, STROBE_RESP3);
-    assert_int_equal(strobe_resp_writer_version(&world.reply), 3);
     strobe_reply_null(&world.reply);
     assert_string_equal(written(&world).data, "$-1\r\n_\r\n");
     world_fini(&world);
