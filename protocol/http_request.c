@@ -273,6 +273,7 @@ static enum strobe_http_step begin(struct strobe_http_request *request, const ch
     request->content_length = guard->content_length;
     request->has_query = guard->has_query;
     request->chunked = guard->chunked;
+    request->has_length = guard->chunked || guard->has_length;
     request->has_body = guard->chunked || guard->content_length > 0;
     publish(request);
     parts->stage = SEEN;

@@ -79,6 +79,7 @@ struct strobe_http_request {
     uint64_t content_length;       /* as announced; 0 when chunked or none */
     bool has_query;                /* there was a '?' */
     bool chunked;
+    bool has_length; /* Content-Length was there, or it is chunked */
     bool has_body;   /* chunked, or content_length > 0 */
     bool keep_alive; /* the connection may serve another request after this one */
 

@@ -235,6 +235,9 @@ static struct strobe_http_refusal plan_put(struct kv_plan *plan, const struct ht
     struct strobe_http_refusal refused = http_fine;
 
     *plan = (struct kv_plan){.ttl = 0};
+    if (!call->request->has_length) {
+        return http_refusal(411, "Say how long the value is: Content-Length (0 for an empty one), or send it chunked.");
+    }
     if (call->request->has_query) {
         refused = plan_query(plan, call);
     }
