@@ -445,9 +445,11 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
 
 static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key) {
     struct shard *shard = map_shard(map, key->hash);
+    uint64_t word;
 
     shard_enter(shard);
-    segment_prefetch_entry(table_segment(&shard->live, &map->world, key->hash), key->hash);
+    word = table_word(&shard->live, &map->world, key->hash);
+    segment_prefetch_entry(directory_segment(word), directory_class(word), key->hash);
     shard_leave(shard);
 }
 

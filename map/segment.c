@@ -77,12 +77,15 @@ uint64_t segment_look(const struct segment *segment, unsigned class, const struc
     return 0;
 }
 
-void segment_prefetch_entry(const struct segment *segment, uint64_t hash) {
-    uint32_t b = segment_home(hash, segment_buckets(segment->class));
+void segment_prefetch_entry(const struct segment *segment, unsigned class, uint64_t hash) {
+    uint32_t buckets = segment_buckets(class), b = segment_home(hash, buckets);
     uint32_t mask = bucket_match(&segment->buckets[b], segment_tag(hash));
 
-    if (mask)
-        __builtin_prefetch(segment_entry(segment, (segment_slot)(b * BUCKET_SLOTS + (uint32_t)__builtin_ctz(mask))));
+    if (!mask && segment->buckets[b].passed) { /* one in seven is further on, nearly always in the next */
+        b = segment_next(b, buckets);
+        mask = bucket_match(&segment->buckets[b], segment_tag(hash));
+    }
+    if (mask) __builtin_prefetch(slot_entry(bucket_word(&segment->buckets[b], (uint32_t)__builtin_ctz(mask))));
 }
 
 segment_slot segment_find_entry(const struct segment *segment, uint64_t hash, const struct strobe_entry *entry) {

@@ -73,7 +73,7 @@ struct segment *segment_copy(const struct strobe_allocator *allocator, const str
 segment_slot segment_find_entry(const struct segment *segment, uint64_t hash, const struct strobe_entry *entry);
 
 /* Asks the processor for the entry that a search for HASH would look at first. */
-void segment_prefetch_entry(const struct segment *segment, uint64_t hash);
+void segment_prefetch_entry(const struct segment *segment, unsigned class, uint64_t hash);
 
 /* Adds ENTRY, whose key is not there yet. There must be a free slot. EXPIRY is the entry's, 0 = never. */
 void segment_insert(struct segment *segment, uint64_t hash, struct strobe_entry *entry, uint64_t expiry) STROBE_INSIDE;
