@@ -332,7 +332,7 @@ enum command_outcome cmd_client_kill(struct command_call *call) {
     clients_visit(services_clients(call->services), kill_client, &victims);
     call->session->leaving |= victims.killed_me;
     if (victims.killed > victims.killed_me) {
-        return roll_job_start(job, call, is_old ? ROLL_OK : victims.killed, true);
+        return roll_job_start(job, call, is_old ? ROLL_OK : victims.killed);
     }
     roll_job_free(job);
     if (!is_old) {
@@ -374,7 +374,7 @@ enum command_outcome cmd_client_pause(struct command_call *call) {
     struct roll_job *job = roll_job_new(call);
     if (job == NULL) return COMMAND_DONE;
     pause_begin(services_pause(call->services), mode, (uint64_t)duration);
-    return roll_job_start(job, call, ROLL_OK, false);
+    return roll_job_start(job, call, ROLL_OK);
 }
 
 enum command_outcome cmd_client_unpause(struct command_call *call) {

@@ -290,7 +290,7 @@ static enum command_outcome set(struct setting *setting) {
     struct roll_job *job = roll_job_new(call);
     if (job == NULL) return COMMAND_DONE;
     if (read_names(setting)) result = settings_change(call->services, set_all, setting);
-    if (result == SETTINGS_DONE) return roll_job_start(job, call, ROLL_OK, false);
+    if (result == SETTINGS_DONE) return roll_job_start(job, call, ROLL_OK);
     roll_job_free(job);
     if (result == SETTINGS_NO_MEMORY) {
         command_error_status(call, STROBE_NO_MEMORY);

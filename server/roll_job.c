@@ -41,13 +41,13 @@ void roll_job_free(struct roll_job *job) {
     free(job);
 }
 
-enum command_outcome roll_job_start(struct roll_job *job, struct command_call *call, int64_t answer, bool close) {
+enum command_outcome roll_job_start(struct roll_job *job, struct command_call *call, int64_t answer) {
     *job = (struct roll_job){
         .job = {.slice = slice, .release = release, .memory = sizeof *job},
         .services = call->services,
         .answer = answer,
     };
-    job->number = services_call_roll(call->services, close);
+    job->number = services_call_roll(call->services);
     call->job = &job->job;
     return COMMAND_LATER;
 }

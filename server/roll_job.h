@@ -14,8 +14,8 @@ enum { ROLL_OK = -1 };
 struct roll_job *roll_job_new(struct command_call *call);
 void roll_job_free(struct roll_job *job);
 
-/* Calls the roll, and answers CALL after it with ANSWER, or with OK for ROLL_OK. Takes JOB. CLOSE: clients were marked
- * as killed. Gives the outcome: LATER. */
-enum command_outcome roll_job_start(struct roll_job *job, struct command_call *call, int64_t answer, bool close);
+/* Calls the roll, and answers CALL after it with ANSWER, or with OK for ROLL_OK. Takes JOB. Gives the outcome:
+ * LATER. */
+enum command_outcome roll_job_start(struct roll_job *job, struct command_call *call, int64_t answer);
 
 #endif

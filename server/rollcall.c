@@ -2,8 +2,8 @@
  *
  *     begin -> 7      seen  7 6 7   ->  done 6     loop 1 answers  ->  7 7 7  ->  done 7, wake
  *
- * Always: a loop's number only grows, and is that of a call which was begun before the loop answered; so all calls up
- * to the smallest number are done. One lock that no request takes. Not here: asking the loops, and waking those who
+ * Always: a loop's number only grows, and is that of a call which was begun before the loop did what is asked; so all
+ * calls up to the smallest number are done. One lock that no request takes. Not here: asking the loops, and waking those who
  * wait (worker.c). */
 #include "server/rollcall.h"
 
@@ -41,10 +41,17 @@ uint64_t rollcall_begin(struct rollcall *rollcall) {
     return number;
 }
 
-bool rollcall_answer(struct rollcall *rollcall, unsigned loop) {
+uint64_t rollcall_latest(struct rollcall *rollcall) {
+    pthread_mutex_lock(&rollcall->lock);
+    uint64_t number = rollcall->begun;
+    pthread_mutex_unlock(&rollcall->lock);
+    return number;
+}
+
+bool rollcall_answer(struct rollcall *rollcall, unsigned loop, uint64_t number) {
     assert(loop < rollcall->loops);
     pthread_mutex_lock(&rollcall->lock);
-    rollcall->seen[loop] = rollcall->begun;
+    rollcall->seen[loop] = number;
     uint64_t least = rollcall->begun;
     for (unsigned i = 0; i < rollcall->loops; i++) {
         if (rollcall->seen[i] < least) least = rollcall->seen[i];
@@ -60,6 +67,13 @@ bool rollcall_is_done(struct rollcall *rollcall, uint64_t number) {
     bool is_done = rollcall->is_closed || rollcall->done >= number;
     pthread_mutex_unlock(&rollcall->lock);
     return is_done;
+}
+
+bool rollcall_is_answered(struct rollcall *rollcall, uint64_t number) {
+    pthread_mutex_lock(&rollcall->lock);
+    bool is_answered = rollcall->done >= number;
+    pthread_mutex_unlock(&rollcall->lock);
+    return is_answered;
 }
 
 void rollcall_close(struct rollcall *rollcall) {

@@ -6,8 +6,8 @@
  *     services_defer -> list -> wake (uv_async on worker 0) -> uv_queue_work -> run
  *
  * Always: what was deferred runs exactly once. Without memory, and after services_close, it runs on the caller's
- * thread. A configuration that was replaced stays in a list until the end: others may still be reading it, and
- * SIGHUP is rare.
+ * thread. A configuration that was replaced stays in a list while a loop may still be reading it: until all of them have
+ * come by since, which is seen when the next one is set.
  */
 #include "server/services.h"
 
@@ -37,6 +37,7 @@ struct deferred {
 struct retired {
     struct retired *next;
     struct config *config;
+    uint64_t call; /* of the roll: when it is answered, nobody reads an older configuration */
 };
 
 struct services {
@@ -47,7 +48,7 @@ struct services {
     uint64_t startup_memory; /* see services_startup_memory */
     /* Acquire on reading pairs with the release of set_config: its fields are seen. */
     _Atomic(const struct config *) config;
-    struct retired *configs; /* owned: all there were, the newest first; under config_lock */
+    struct retired *configs; /* owned: that in force and those before it; under config_lock */
     uv_mutex_t config_lock;
     char config_path[PATH_MAX];
     char executable[PATH_MAX];
@@ -255,10 +256,10 @@ void services_close(struct services *services) {
 
 /* ---- what concerns all loops ---------------------------------------------------------------- */
 
-uint64_t services_call_roll(struct services *services, bool close) {
+uint64_t services_call_roll(struct services *services) {
     uint64_t number = rollcall_begin(services->rollcall);
 
-    for (unsigned i = 0; i < services->parts.threads; i++) worker_call(services->workers[i], close);
+    for (unsigned i = 0; i < services->parts.threads; i++) worker_call(services->workers[i]);
     return number;
 }
 
@@ -266,8 +267,12 @@ bool services_roll_is_done(struct services *services, uint64_t number) {
     return rollcall_is_done(services->rollcall, number);
 }
 
-void services_answer_roll(struct services *services, unsigned index) {
-    if (rollcall_answer(services->rollcall, index)) services_wake(services);
+uint64_t services_latest_call(struct services *services) {
+    return rollcall_latest(services->rollcall);
+}
+
+void services_answer_roll(struct services *services, unsigned index, uint64_t number) {
+    if (rollcall_answer(services->rollcall, index, number)) services_wake(services);
 }
 
 void services_wake(struct services *services) {
@@ -313,9 +318,29 @@ static bool retire(struct services *services, struct config *config) {
 
     if (retired == NULL) return false;
     retired->config = config;
+    retired->call = 0;
     retired->next = services->configs;
     services->configs = retired;
     return true;
+}
+
+static void free_configs(struct retired *retired) {
+    while (retired != NULL) {
+        struct retired *next = retired->next;
+        config_free(retired->config);
+        free(retired);
+        retired = next;
+    }
+}
+
+/* Frees those that are older than one which all loops have taken over. */
+static void forget_configs(struct services *services) {
+    struct retired *taken = services->configs;
+
+    while (taken != NULL && !rollcall_is_answered(services->rollcall, taken->call)) taken = taken->next;
+    if (taken == NULL) return;
+    free_configs(taken->next);
+    taken->next = NULL;
 }
 
 bool services_set_config(struct services *services, struct config *config) {
@@ -324,6 +349,8 @@ bool services_set_config(struct services *services, struct config *config) {
         return false;
     }
     atomic_store_explicit(&services->config, config, memory_order_release);
+    services->configs->call = services_call_roll(services);
+    forget_configs(services);
     return true;
 }
 
@@ -382,12 +409,7 @@ failed:
 
 void services_free(struct services *services) {
     if (services == NULL) return;
-    while (services->configs != NULL) {
-        struct retired *retired = services->configs;
-        services->configs = retired->next;
-        config_free(retired->config);
-        free(retired);
-    }
+    free_configs(services->configs);
     monitors_free(services->monitors);
     rollcall_free(services->rollcall);
     pause_free(services->pause);

@@ -53,7 +53,8 @@ uint64_t services_startup_memory(const struct services *services);
 uint32_t services_port(const struct services *services); /* the text protocol's */
 uint32_t services_http_port(const struct services *services);
 
-/* The configuration as of now; one that SIGHUP replaced stays valid until the end of the process. Any thread. */
+/* The configuration as of now. One that was replaced stays valid until this loop's next event. The thread of a loop, or
+ * before there are any. */
 const struct config *services_config(const struct services *services);
 
 /* Connections at the same time: max-clients, or what the limit on descriptors leaves of it. Any thread. */
@@ -76,14 +77,16 @@ size_t services_buffers(const struct services *services);
 
 /* ---- what concerns all loops ---------------------------------------------------------------- */
 
-/* Asks every loop to come by, and gives the number of the call. CLOSE: clients were marked as killed. Any thread. */
-uint64_t services_call_roll(struct services *services, bool close);
+/* Asks every loop to come by, take over the configuration and close its connections that are marked as killed; gives
+ * the number of the call. Any thread. */
+uint64_t services_call_roll(struct services *services);
 
 /* Have all loops come by since? Any thread; those who wait are woken when it changes. */
 bool services_roll_is_done(struct services *services, uint64_t number);
 
-/* Loop INDEX has come by. Its thread. */
-void services_answer_roll(struct services *services, unsigned index);
+/* The latest call; loop INDEX has come by since call NUMBER. Its thread. */
+uint64_t services_latest_call(struct services *services);
+void services_answer_roll(struct services *services, unsigned index, uint64_t number);
 
 /* Jobs that wait, on all loops, look again. Any thread. */
 void services_wake(struct services *services);
@@ -115,7 +118,7 @@ struct services_parts {
 /* Owned by the caller; NULL without memory, and then CONFIG was not taken. */
 struct services *services_new(const struct services_parts *parts);
 
-/* Frees, with all configurations there were. */
+/* Frees, with the configurations that are left. */
 void services_free(struct services *services);
 
 /* What exists only after the services do. */
@@ -123,11 +126,12 @@ void services_set_scans(struct services *services, struct scans *scans);
 void services_set_worker(struct services *services, unsigned index, struct worker *worker);
 void services_set_ports(struct services *services, uint32_t port, uint32_t http_port);
 
-/* Another configuration (taken) from now on. Under the lock of the configuration.
+/* Another configuration (taken) from now on; calls the roll, so that the loops take it over. Under the lock of the
+ * configuration. The thread of a loop.
  * Results: false without memory, and the old one stays. */
 bool services_set_config(struct services *services, struct config *config);
 
-/* See services_clients_max. Worker 0's thread, or before it runs. */
+/* See services_clients_max. Any thread. */
 void services_set_clients_max(struct services *services, uint64_t most);
 
 /* Starts and ends taking deferred work on worker 0's loop. After the end it runs where it is deferred. Results: 0,

@@ -78,7 +78,6 @@ static bool take_config(struct services *services, struct config *fresh) {
     log_set_level(services_log(services), fresh->log_level);
     settings_fit_descriptors(services, fresh->max_clients);
     scans_limit(services_scans(services), 0, fresh->scan_idle_timeout);
-    for (unsigned i = 0; i < services_threads(services); i++) worker_reconfigure(services_worker(services, i));
     return true;
 }
 

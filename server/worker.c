@@ -33,7 +33,7 @@ enum {
 };
 
 /* What other threads may ask for. */
-enum { ASK_STOP = 1, ASK_CONFIG = 2, ASK_SHED = 4, ASK_KILL = 8, ASK_ROLL = 16, ASK_WAKE = 32, ASK_DELIVER = 64 };
+enum { ASK_STOP = 1, ASK_SHED = 2, ASK_ROLL = 4, ASK_WAKE = 8, ASK_DELIVER = 16 };
 
 struct worker {
     struct services *services;
@@ -373,12 +373,8 @@ void worker_stop(struct worker *worker) {
     ask(worker, ASK_STOP);
 }
 
-void worker_reconfigure(struct worker *worker) {
-    ask(worker, ASK_CONFIG);
-}
-
-void worker_call(struct worker *worker, bool close) {
-    ask(worker, close ? ASK_KILL | ASK_ROLL : ASK_ROLL);
+void worker_call(struct worker *worker) {
+    ask(worker, ASK_ROLL);
 }
 
 void worker_wake(struct worker *worker) {
@@ -395,7 +391,10 @@ static void for_all(struct worker *worker, void (*act)(struct conn *conn)) {
 }
 
 static void take_config(struct worker *worker) {
-    worker->config = services_config(worker->services);
+    const struct config *config = services_config(worker->services);
+
+    if (config == worker->config) return;
+    worker->config = config;
     worker->resp_options.max_value = worker->config->max_value;
     worker->resp_options.max_request = worker->config->max_request;
     for_all(worker, conn_check);
@@ -410,6 +409,15 @@ static void begin_stop(struct worker *worker) {
     end_if_empty(worker);
 }
 
+/* The number is taken first: a call that begins in the middle of this is answered by the next. */
+static void answer_roll(struct worker *worker) {
+    uint64_t number = services_latest_call(worker->services);
+
+    take_config(worker);
+    for_all(worker, conn_obey);
+    services_answer_roll(worker->services, worker->index, number);
+}
+
 /* uv_async coalesces: one call stands for all that was asked before it. */
 static void on_wake(uv_async_t *handle) {
     struct worker *worker = handle->data;
@@ -421,12 +429,10 @@ static void on_wake(uv_async_t *handle) {
     uv_mutex_lock(&worker->lock);
     ring_move(&handed, &worker->inbox);
     uv_mutex_unlock(&worker->lock);
-    if ((asked & ASK_CONFIG) != 0) take_config(worker);
+    if ((asked & ASK_ROLL) != 0) answer_roll(worker);
     while ((conn = ring_pop(&handed)) != NULL) conn_start(conn);
     if ((asked & ASK_SHED) != 0) shed(worker);
-    if ((asked & ASK_KILL) != 0) for_all(worker, conn_obey);
     if ((asked & ASK_DELIVER) != 0) monitors_deliver(services_monitors(worker->services), worker->index);
-    if ((asked & ASK_ROLL) != 0) services_answer_roll(worker->services, worker->index);
     if ((asked & ASK_WAKE) != 0) for_all(worker, conn_wake);
     if ((asked & ASK_STOP) != 0) begin_stop(worker);
 }

@@ -88,12 +88,9 @@ void worker_join(struct worker *worker);
 /* Answers what arrived, closes all connections, ends the loop. Any thread. */
 void worker_stop(struct worker *worker);
 
-/* Tells the worker that the configuration changed. Any thread. */
-void worker_reconfigure(struct worker *worker);
-
-/* Asks the worker to answer the roll (rollcall.h), having done what was asked before. CLOSE: connections are marked as
- * killed. Any thread. */
-void worker_call(struct worker *worker, bool close);
+/* Asks the worker to answer the roll (rollcall.h), having taken over the configuration and closed those connections that
+ * are marked as killed. Any thread. */
+void worker_call(struct worker *worker);
 
 /* Jobs that wait look again. Any thread. */
 void worker_wake(struct worker *worker);

@@ -66,17 +66,28 @@ static void test_roll_is_done_when_the_last_loop_has_answered(void **state) {
     (void)state;
     assert_non_null(rollcall);
     uint64_t first = rollcall_begin(rollcall);
-    assert_false(rollcall_answer(rollcall, 0));
-    assert_false(rollcall_answer(rollcall, 2));
+    assert_false(rollcall_answer(rollcall, 0, rollcall_latest(rollcall)));
+    assert_false(rollcall_answer(rollcall, 2, rollcall_latest(rollcall)));
     uint64_t second = rollcall_begin(rollcall);
     assert_false(rollcall_is_done(rollcall, first));
-    assert_true(rollcall_answer(rollcall, 1));
+    assert_true(rollcall_answer(rollcall, 1, rollcall_latest(rollcall)));
     assert_true(rollcall_is_done(rollcall, first));
     assert_false(rollcall_is_done(rollcall, second));
-    assert_false(rollcall_answer(rollcall, 0));
-    assert_true(rollcall_answer(rollcall, 2));
-    assert_false(rollcall_answer(rollcall, 2));
+    assert_false(rollcall_answer(rollcall, 0, rollcall_latest(rollcall)));
+    assert_true(rollcall_answer(rollcall, 2, rollcall_latest(rollcall)));
+    assert_false(rollcall_answer(rollcall, 2, rollcall_latest(rollcall)));
     assert_true(rollcall_is_done(rollcall, second));
+    rollcall_free(rollcall);
+}
+
+static void test_roll_that_begins_while_a_loop_acts_is_not_answered_by_that(void **state) {
+    struct rollcall *rollcall = rollcall_new(1);
+    (void)state;
+    uint64_t first = rollcall_begin(rollcall), latest = rollcall_latest(rollcall);
+    uint64_t second = rollcall_begin(rollcall); /* the loop has begun to do what the first one asks */
+    assert_true(rollcall_answer(rollcall, 0, latest));
+    assert_true(rollcall_is_done(rollcall, first));
+    assert_false(rollcall_is_done(rollcall, second));
     rollcall_free(rollcall);
 }
 
@@ -86,6 +97,7 @@ static void test_closed_roll_makes_nobody_wait(void **state) {
     uint64_t number = rollcall_begin(rollcall);
     rollcall_close(rollcall);
     assert_true(rollcall_is_done(rollcall, number));
+    assert_false(rollcall_is_answered(rollcall, number));
     assert_true(rollcall_is_done(rollcall, rollcall_begin(rollcall)));
     rollcall_free(rollcall);
 }
@@ -96,6 +108,7 @@ int main(void) {
         cmocka_unit_test(test_longer_and_stricter_pause_wins_whatever_comes_later),
         cmocka_unit_test(test_closed_pause_never_begins_again),
         cmocka_unit_test(test_roll_is_done_when_the_last_loop_has_answered),
+        cmocka_unit_test(test_roll_that_begins_while_a_loop_acts_is_not_answered_by_that),
         cmocka_unit_test(test_closed_roll_makes_nobody_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

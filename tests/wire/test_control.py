@@ -397,6 +397,21 @@ class Reply(unittest.TestCase):
 
 
 class Config(unittest.TestCase):
+    def test_a_configuration_is_forgotten_when_all_loops_have_another(self):
+        with Server("--threads", "2") as server, server.client() as client:
+            sets = [request("CONFIG", "SET", "allow-host", f"{i}{'x' * 3900}") for i in (1, 2)] * 100
+            memory = [0]
+            for _ in range(20):
+                client.send(b"".join(sets))
+                for _ in sets:
+                    self.assertEqual(client.reply(), b"OK")
+                words = client.ask("MEMORY", "STATS")
+                stats = dict(zip(words[::2], words[1::2]))
+                if stats[b"allocator.resident"] == stats[b"allocator.active"]:
+                    continue  # libc's malloc, of a sanitizer: it keeps what it likes
+                memory.append(stats[b"total.allocated"])
+            self.assertLess(memory[-1] - memory[:2][-1], 4 << 20)  # all of them were 15 MiB
+
     FILE = ("# my own settings\r\n\n  max-clients=200 \t\nport = auto\nhttp-port = auto\nmax-buffers = 25%\n"
             "max-reply-buffer = auto\n#max-value = 1mb\nidle-timeout =  5s")
 
