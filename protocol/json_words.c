@@ -2,7 +2,7 @@
  *
  *      TEXT --'['--> FIRST --'['--> WORD_FIRST --word--> AFTER_WORD --']'--> AFTER --','--> COMMAND ...
  *                      '--']'--> CLOSED            '---','-> WORD            '--']'--> CLOSED
- *                                  "  STRING      { OBJECT  "base64" : " STRING " OBJECT_END }
+ *                                  "  STRING      { OBJECT "base64" COLON : WORD " STRING " OBJECT_END }
  *
  * Not jansson: its tree would hold a value two or three times, its numbers lose the text that they were sent in, and it
  * does not stop in the middle of a large value to let others have their turn.
@@ -24,7 +24,22 @@ enum {
     PIECE_LEAST = 8    /* a piece of a string holds at least one whole character */
 };
 
-enum state { TEXT, FIRST, COMMAND, WORD_FIRST, WORD, AFTER_WORD, STRING, OBJECT_END, AFTER, CLOSED, FAULTY };
+enum state {
+    TEXT,
+    FIRST,
+    COMMAND,
+    WORD_FIRST,
+    WORD,
+    AFTER_WORD,
+    STRING,
+    OBJECT,
+    OBJECT_COLON,
+    OBJECT_WORD,
+    OBJECT_END,
+    AFTER,
+    CLOSED,
+    FAULTY
+};
 
 /* What a step of the machine came to. */
 enum step { STEP_ON, STEP_COMMAND, STEP_END, STEP_BAD, STEP_NO_MEMORY };
@@ -235,28 +250,25 @@ static enum step begin_string(struct strobe_json_words *words, size_t quote, boo
 
 /* ---- other words ---------------------------------------------------------------------------------------- */
 
-/* Behind blanks from AT on. */
-static size_t skip_blanks(const struct strobe_json_words *words, size_t at) {
-    size_t most = words->len - at < PIECE_LEAST ? words->len : at + PIECE_LEAST;
-
-    while (at < most && (words->data[at] == ' ' || words->data[at] == '\t')) at++;
-    return at;
-}
-
 static bool stands(const struct strobe_json_words *words, size_t at, struct strobe_slice text) {
     return words->len - at >= text.len && memcmp(words->data + at, text.data, text.len) == 0;
 }
 
-/* {"base64":" with at most a few blanks between. */
-static enum step read_object(struct strobe_json_words *words) {
-    static const char fault[] = "expected {\"base64\":\"...\"}, the only object that is a word";
-    size_t at = skip_blanks(words, words->at + 1);
+static enum step bad_object(struct strobe_json_words *words) {
+    return bad(words, "expected {\"base64\":\"...\"}, the only object that is a word");
+}
 
-    if (!stands(words, at, STROBE_SLICE("\"base64\""))) return bad(words, fault);
-    at = skip_blanks(words, at + sizeof "\"base64\"" - 1);
-    if (!stands(words, at, STROBE_SLICE(":"))) return bad(words, fault);
-    at = skip_blanks(words, at + 1);
-    return stands(words, at, STROBE_SLICE("\"")) ? begin_string(words, at, true) : bad(words, fault);
+/* The next mark of an object, before its string. */
+static enum step read_object(struct strobe_json_words *words) {
+    static const struct strobe_slice name = {"\"base64\"", sizeof "\"base64\"" - 1};
+    char c = words->data[words->at];
+
+    if (words->state == OBJECT_COLON) return c == ':' ? on(words, OBJECT_WORD) : bad_object(words);
+    if (words->state == OBJECT_WORD) return c == '"' ? begin_string(words, words->at, true) : bad_object(words);
+    if (!stands(words, words->at, name)) return bad_object(words);
+    words->at += name.len;
+    words->state = OBJECT_COLON;
+    return STEP_ON;
 }
 
 static size_t skip_digits(struct strobe_slice text, size_t at) {
@@ -312,7 +324,7 @@ static enum step read_word(struct strobe_json_words *words, struct strobe_reques
     words->words++;
     switch (words->data[words->at]) {
     case '"': return begin_string(words, words->at, false);
-    case '{': return read_object(words);
+    case '{': return on(words, OBJECT);
     default: return read_literal(words, request);
     }
 }
@@ -365,6 +377,9 @@ static enum step read_mark(struct strobe_json_words *words, struct strobe_reques
     case AFTER_WORD:
         if (c == ']') return end_command(words);
         return c == ',' ? on(words, WORD) : bad(words, "expected , or ] behind a word");
+    case OBJECT:
+    case OBJECT_COLON:
+    case OBJECT_WORD: return read_object(words);
     case OBJECT_END: return c == '}' ? on(words, AFTER_WORD) : bad(words, "expected } behind the base64 string");
     case AFTER:
         if (!is_array) return bad(words, "expected the end of the line behind a command");

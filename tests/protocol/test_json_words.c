@@ -73,6 +73,8 @@ static void test_commands_are_read_in_any_pieces(void **state) {
     check("[\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 and a longer run of plain ones\"]",
           "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 and a longer run of plain ones;");
     check("[{\"base64\":\"aGVsbG8=\"},{ \"base64\" : \"\"},{\"base64\":\"aGk\\u003d\"}]", "hello||hi;");
+    check("[\n    [\n        \"a\",\n        {\n            \"base64\" :\r\n\t\"aGk=\"\n        }\n    ]\n]\n",
+          "a|hi;");
     check("[]", "");
     check(" [ ] ", "");
     check("", "");
@@ -85,6 +87,7 @@ static void test_a_bad_line_does_not_spoil_the_next(void **state) {
     check("[\"a\",\n\"b\"]\n[\"c\"]", "!!c;");
     check("[\"a\"] x\n[\"a\"]]\n[\"a\",]\n[null]\n[01]\n[\"\\q\"]\n[\"\xff\"]\n[\"b\"]\n[\"open", "!!!!!!!b;!");
     check("[\"a\x01\"]\n[\"\\ud800\"]\n[{\"base64\":\"A\"}]\n[{\"base65\":\"\"}]\n[\"b\"]\n[", "!!!!b;!");
+    check("[{\"base64\"\n:\"aGk=\"}]\n[{\"base64\" \"aGk=\"}]\n[{\"base64\":1}]\n[{]\n[{\"base6", "!!!!!!");
 }
 
 static void test_a_bad_array_is_bad_as_a_whole(void **state) {
