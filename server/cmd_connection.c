@@ -109,7 +109,7 @@ enum command_outcome cmd_reset(struct command_call *call) {
     transaction_free(session_take_transaction(call->session));
     session_set_resp(call->session, call->reply, STROBE_RESP2);
     session_end_monitor(call->session);
-    session_set_replies(call->session, 0);
+    session_set_replies(call->session, call->session->replies & SESSION_REPLIES_SKIP); /* its own may be skipped */
     client_mark(call->session->client, CLIENT_NO_EVICT, false);
     client_mark(call->session->client, CLIENT_NO_TOUCH, false);
     if (say(call, CLIENT_NAME, STROBE_SLICE(""), "Client names")) {

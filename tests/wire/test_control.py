@@ -372,9 +372,10 @@ class Reply(unittest.TestCase):
                 ("CLIENT", "REPLY", "SKIP"), ("KEYS", "*"), ("GET", "k"),
                 ("CLIENT", "REPLY", "SKIP"), ("CLIENT", "REPLY", "ON"),
                 ("CLIENT", "REPLY", "OFF"), ("PING",), ("RESET",), ("PING",),
+                ("CLIENT", "REPLY", "SKIP"), ("RESET",), ("PING", "skipped RESET"),
                 ("MULTI",), ("CLIENT", "REPLY", "OFF"), ("EXEC",))))
             client.end()
-            self.assertEqual(client.rest(), b"+OK\r\n$1\r\nv\r\n+OK\r\n+RESET\r\n+PONG\r\n+OK\r\n"
+            self.assertEqual(client.rest(), b"+OK\r\n$1\r\nv\r\n+OK\r\n+RESET\r\n+PONG\r\n$13\r\nskipped RESET\r\n+OK\r\n"
                              b"-ERR Command not allowed inside a transaction\r\n"
                              b"-EXECABORT Transaction discarded because of previous errors.\r\n")
 
