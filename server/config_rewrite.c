@@ -217,12 +217,13 @@ bool config_rewrite_file(const struct config *config, const char *path) {
     struct strobe_buf text, out;
     struct stat status;
     bool good = false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* nobody waits for a pipe */
 
     if (fd < 0) return false;
     strobe_buf_init(&text, FILE_MAX);
     strobe_buf_init(&out, 2 * FILE_MAX);
-    if (fstat(fd, &status) == 0 && read_all(fd, &text)) {
+    errno = EINVAL;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && read_all(fd, &text)) {
         errno = ENOMEM;
         good = config_rewrite_text(config, strobe_buf_bytes(&text), &out) &&
                (is_unchanged(&text, &out) || replace(path, &status, strobe_buf_bytes(&out)));

@@ -375,7 +375,8 @@ class Reply(unittest.TestCase):
                 ("CLIENT", "REPLY", "SKIP"), ("RESET",), ("PING", "skipped RESET"),
                 ("MULTI",), ("CLIENT", "REPLY", "OFF"), ("EXEC",))))
             client.end()
-            self.assertEqual(client.rest(), b"+OK\r\n$1\r\nv\r\n+OK\r\n+RESET\r\n+PONG\r\n$13\r\nskipped RESET\r\n+OK\r\n"
+            self.assertEqual(client.rest(), b"+OK\r\n$1\r\nv\r\n+OK\r\n+RESET\r\n+PONG\r\n"
+                             b"$13\r\nskipped RESET\r\n+OK\r\n"
                              b"-ERR Command not allowed inside a transaction\r\n"
                              b"-EXECABORT Transaction discarded because of previous errors.\r\n")
 
@@ -398,6 +399,17 @@ class Reply(unittest.TestCase):
 
 
 class Config(unittest.TestCase):
+    def test_rewrite_refuses_what_is_no_file(self):
+        with tempfile.TemporaryDirectory(prefix="strobe-") as place:
+            path = os.path.join(place, "pipe")
+            os.mkfifo(path)
+            writer = threading.Thread(target=lambda: open(path, "w", encoding="ascii").close())
+            writer.start()
+            with Server("--config", path) as server, server.client() as client:
+                writer.join()
+                client.send(request("CONFIG", "REWRITE"))
+                self.assertEqual(str(client.reply()), "ERR Rewriting config file: Invalid argument")
+
     def test_a_configuration_is_forgotten_when_all_loops_have_another(self):
         with Server("--threads", "2") as server, server.client() as client:
             sets = [request("CONFIG", "SET", "allow-host", f"{i}{'x' * 3900}") for i in (1, 2)] * 100
