@@ -39,7 +39,8 @@ void pause_free(struct pause *pause) {
     free(pause);
 }
 
-uint64_t pause_clock(void) {
+/* Milliseconds of the clock that pauses and the loops (uv_now) have in common. */
+static uint64_t clock_ms(void) {
     return uv_hrtime() / 1000000;
 }
 
@@ -50,7 +51,7 @@ static void end(struct pause *pause) {
 }
 
 void pause_begin(struct pause *pause, enum pause_mode mode, uint64_t duration_ms) {
-    uint64_t now = pause_clock();
+    uint64_t now = clock_ms();
     uint64_t until = duration_ms < UINT64_MAX - now ? now + duration_ms : UINT64_MAX;
 
     pthread_mutex_lock(&pause->lock);

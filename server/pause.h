@@ -16,9 +16,6 @@ enum pause_mode { PAUSE_NONE, PAUSE_WRITES, PAUSE_ALL };
 struct pause *pause_new(struct attention *attention);
 void pause_free(struct pause *pause);
 
-/* Milliseconds of the clock that pauses and the loops (uv_now) have in common. */
-uint64_t pause_clock(void);
-
 /* From now on what MODE says waits, for DURATION_MS. Beside a pause that goes on, the longer and the stricter hold. */
 void pause_begin(struct pause *pause, enum pause_mode mode, uint64_t duration_ms);
 

@@ -3,8 +3,8 @@
  *     begin -> 7      seen  7 6 7   ->  done 6     loop 1 answers  ->  7 7 7  ->  done 7, wake
  *
  * Always: a loop's number only grows, and is that of a call which was begun before the loop did what is asked; so all
- * calls up to the smallest number are done. One lock that no request takes. Not here: asking the loops, and waking those who
- * wait (worker.c). */
+ * calls up to the smallest number are done. One lock that no request takes. Not here: asking the loops, and waking
+ * those who wait (worker.c). */
 #include "server/rollcall.h"
 
 #include <assert.h>

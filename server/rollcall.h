@@ -18,8 +18,8 @@ uint64_t rollcall_begin(struct rollcall *rollcall);
 /* The latest call that was begun. A loop looks before it does what is asked: what comes up later is not in it. */
 uint64_t rollcall_latest(struct rollcall *rollcall);
 
-/* LOOP is between two events and has done what was asked before call NUMBER was begun. true: with it all have answered a
- * call, and those who wait for one are to look again. */
+/* LOOP is between two events and has done what was asked before call NUMBER was begun. true: with it all have answered
+ * a call, and those who wait for one are to look again. */
 bool rollcall_answer(struct rollcall *rollcall, unsigned loop, uint64_t number);
 
 /* Is there nothing left to wait for: have all loops answered call NUMBER, or was the roll closed? */

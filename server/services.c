@@ -6,8 +6,8 @@
  *     services_defer -> list -> wake (uv_async on worker 0) -> uv_queue_work -> run
  *
  * Always: what was deferred runs exactly once. Without memory, and after services_close, it runs on the caller's
- * thread. A configuration that was replaced stays in a list while a loop may still be reading it: until all of them have
- * come by since, which is seen when the next one is set.
+ * thread. A configuration that was replaced stays in a list while a loop may still be reading it: until all of them
+ * have come by since, which is seen when the next one is set.
  */
 #include "server/services.h"
 

@@ -88,7 +88,7 @@ void worker_join(struct worker *worker);
 /* Answers what arrived, closes all connections, ends the loop. Any thread. */
 void worker_stop(struct worker *worker);
 
-/* Asks the worker to answer the roll (rollcall.h), having taken over the configuration and closed those connections that
+/* Asks the worker to answer the roll (rollcall.h), having taken over the configuration and closed the connections that
  * are marked as killed. Any thread. */
 void worker_call(struct worker *worker);
 
