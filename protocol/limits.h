@@ -42,6 +42,9 @@
 /* Transactions; their keys count as those of one command, their bytes as those of one request. */
 #define STROBE_TRANSACTION_FLUSHES_MAX ((size_t)16) /* FLUSHALL in one EXEC: each makes a map of empty tables */
 
+/* Words of a request from here on are received into a blob (server/large_words.c): they hardly come with one read. */
+#define STROBE_RESP_TAKE_MIN STROBE_READ_SIZE
+
 /* Bodies of an announced length from here on are filled in as a value while they come (server/upload.c). */
 #define STROBE_HTTP_UPLOAD_MIN ((size_t)262144)
 

@@ -6,6 +6,7 @@
 
 #include "protocol/request.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void strobe_request_init(struct strobe_request *request) {
@@ -79,6 +80,14 @@ char *strobe_request_scratch(struct strobe_request *request, size_t len) {
         request->scratch_capacity = len;
     }
     return request->scratch;
+}
+
+void strobe_request_adopt(struct strobe_request *request, struct strobe_buf *buf) {
+    assert(buf->start == 0);
+    free(request->scratch);
+    request->scratch = buf->data;
+    request->scratch_capacity = buf->capacity;
+    strobe_buf_init(buf, buf->max);
 }
 
 enum strobe_buf_status strobe_request_put_away(struct strobe_request *request, struct strobe_request_words *words) {

@@ -46,6 +46,9 @@ static inline enum strobe_buf_status strobe_request_add(struct strobe_request *r
 /* At least LEN bytes of text that live until the reset; one piece a request. NULL: no memory. */
 char *strobe_request_scratch(struct strobe_request *request, size_t len);
 
+/* Makes BUF's memory the text of REQUEST, which has none yet and lives until the reset. BUF ends empty. */
+void strobe_request_adopt(struct strobe_request *request, struct strobe_buf *buf);
+
 /* The words of an unfinished request, put away while its REQUEST serves others. */
 struct strobe_request_words {
     struct strobe_slice *args; /* owned */

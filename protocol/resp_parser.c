@@ -10,6 +10,11 @@
  * The words of a request that is whole in its first call point into the input at once. Those of an unfinished one are
  * put away in the parser as offsets, and get their address with the last word: linear however often it is cut.
  *
+ * With a taker, a large word that has not come whole leaves the input piece by piece. So that it can, what came before
+ * it is kept here, and offsets count in the bytes kept, then in the input from `done` on:
+ *
+ *     *5 $4 MSET $1 a $99999 | <taken> \r\n | $1 b $88888 | <taken ...         kept: "*5 $4 MSET $1 a $99999$1 b $88888"
+ *
  * Always: a result depends on the bytes only, not on how they were cut. A length is checked against the limits
  * before one of its bytes is waited for, and no memory follows from a length that was only announced.
  * On failure: BAD with a fault that stays; lack of memory is a fault too.
@@ -52,15 +57,29 @@ static struct parser_limits parser_limits(const struct strobe_resp_options *opti
 
 void strobe_resp_parser_init(struct strobe_resp_parser *parser, const struct strobe_resp_options *options) {
     *parser = (struct strobe_resp_parser){.options = options, .body = NO_BODY, .want = 1};
+    strobe_buf_init(&parser->kept, SIZE_MAX); /* no more than the limit of a request ever comes to it */
 }
 
-static void parser_drop_words(struct strobe_resp_parser *parser) {
+/* Lets go of what is held of the unfinished request. */
+static void parser_drop(struct strobe_resp_parser *parser) {
     free(parser->words.args);
     parser->words = (struct strobe_request_words){NULL, 0, 0};
+    if (parser->gone > 0 || parser->is_taking) {
+        strobe_buf_fini(&parser->kept);
+        parser->taker->drop(parser->taker_context);
+        parser->is_taking = false;
+        parser->gone = 0;
+    }
 }
 
 void strobe_resp_parser_fini(struct strobe_resp_parser *parser) {
-    parser_drop_words(parser);
+    parser_drop(parser);
+}
+
+void strobe_resp_parser_set_taker(struct strobe_resp_parser *parser, const struct strobe_resp_taker *taker,
+                                  void *context) {
+    parser->taker = taker;
+    parser->taker_context = context;
 }
 
 void strobe_resp_parser_set_options(struct strobe_resp_parser *parser, const struct strobe_resp_options *options) {
@@ -68,12 +87,25 @@ void strobe_resp_parser_set_options(struct strobe_resp_parser *parser, const str
 }
 
 void strobe_resp_parser_reset(struct strobe_resp_parser *parser) {
-    parser_drop_words(parser);
+    const struct strobe_resp_taker *taker = parser->taker;
+    void *context = parser->taker_context;
+
+    parser_drop(parser);
     strobe_resp_parser_init(parser, parser->options);
+    strobe_resp_parser_set_taker(parser, taker, context);
+}
+
+struct strobe_slice strobe_resp_parser_name(const struct strobe_resp_parser *parser) {
+    const struct strobe_slice *first = parser->words.args;
+
+    if (parser->gone == 0 || parser->words.argc == 0) {
+        return STROBE_SLICE("");
+    }
+    return strobe_slice_make(parser->kept.data + (uintptr_t)first->data, first->len);
 }
 
 static enum strobe_parse parser_bad(struct strobe_resp_parser *parser, enum strobe_resp_fault fault) {
-    parser_drop_words(parser);
+    parser_drop(parser);
     parser->fault = fault;
     return STROBE_PARSE_BAD;
 }
@@ -202,7 +234,7 @@ static enum strobe_parse parser_length(struct strobe_resp_parser *parser, struct
         }
         body = n < 0 ? UINT64_MAX : (uint64_t)n;
     }
-    fault = parser_check_body(limits, parser->at + len, body);
+    fault = parser_check_body(limits, parser->gone + parser->at + len, body);
     if (fault != STROBE_RESP_FINE) {
         return parser_bad(parser, fault);
     }
@@ -224,7 +256,8 @@ static void parser_shift_words(struct strobe_request *request, uintptr_t delta) 
  * parser_words() finds out why. Keeps its place in registers, for this is where the time of a batch goes. */
 static void parser_easy_words(struct strobe_resp_parser *parser, struct strobe_slice input,
                               struct strobe_request *request, const struct parser_limits *limits, uintptr_t origin) {
-    size_t end = input.len < limits->request ? input.len : limits->request;
+    size_t most = limits->request > parser->gone ? limits->request - parser->gone : 0;
+    size_t end = input.len < most ? input.len : most;
     size_t max = limits->unauthenticated ? STROBE_UNAUTHENTICATED_BULK_MAX : limits->bulk;
     size_t at = parser->at;
     size_t left = parser->left;
@@ -248,7 +281,54 @@ static void parser_easy_words(struct strobe_resp_parser *parser, struct strobe_s
     parser->left = left;
 }
 
-/* Reads the words that are left into REQUEST; ORIGIN is the number that stands for the request's first byte. */
+/* The number that stands for the input's first byte in the offsets of words. */
+static uintptr_t parser_origin(const struct strobe_resp_parser *parser) {
+    return (uintptr_t)strobe_buf_len(&parser->kept) - parser->done;
+}
+
+/* Shall the word under way, of which not all is in the input, be taken? */
+static bool parser_may_take(const struct strobe_resp_parser *parser) {
+    return parser->taker != NULL && parser->body >= parser->taker->from;
+}
+
+/* Takes what is here of the word under way. DONE: that was all of it, and its end. */
+static enum strobe_parse parser_take(struct strobe_resp_parser *parser, struct strobe_slice input) {
+    size_t avail = input.len - parser->at;
+    size_t left = parser->body - parser->taken;
+    size_t len = avail < left ? avail : left;
+
+    if (len > 0) {
+        parser->taker->take(parser->taker_context, strobe_slice_make(input.data + parser->at, len));
+    }
+    parser->taken += len;
+    parser->at += len;
+    parser->done = parser->at;
+    if (avail < left + 2) {
+        return parser_more(parser, left + 2 - avail);
+    }
+    if (input.data[parser->at] != '\r' || input.data[parser->at + 1] != '\n') {
+        return parser_bad(parser, STROBE_RESP_EXPECTED_CRLF);
+    }
+    parser->at += 2;
+    parser->done = parser->at;
+    return STROBE_PARSE_DONE;
+}
+
+/* Keeps what came before the word under way, which is word number WORD, and takes what is here of it. */
+static enum strobe_parse parser_begin_taking(struct strobe_resp_parser *parser, struct strobe_slice input,
+                                             size_t word) {
+    struct strobe_slice before = strobe_slice_make(input.data + parser->done, parser->at - parser->done);
+
+    if (strobe_buf_append(&parser->kept, before) != STROBE_BUF_OK) {
+        return parser_bad(parser, STROBE_RESP_NO_MEMORY);
+    }
+    parser->is_taking = true;
+    parser->taken = 0;
+    parser->taker->begin(parser->taker_context, word, parser->body);
+    return parser_take(parser, input);
+}
+
+/* Reads the words that are left into REQUEST; ORIGIN is the number that stands for the input's first byte. */
 static enum strobe_parse parser_words(struct strobe_resp_parser *parser, struct strobe_slice input,
                                       struct strobe_request *request, const struct parser_limits *limits,
                                       uintptr_t origin) {
@@ -271,7 +351,8 @@ static enum strobe_parse parser_words(struct strobe_resp_parser *parser, struct 
         }
         body = parser->body;
         if (input.len - parser->at < body + 2) {
-            return parser_more(parser, body + 2 - (input.len - parser->at));
+            return parser_may_take(parser) ? parser_begin_taking(parser, input, request->argc)
+                                           : parser_more(parser, body + 2 - (input.len - parser->at));
         }
         if (input.data[parser->at + body] != '\r' || input.data[parser->at + body + 1] != '\n') {
             return parser_bad(parser, STROBE_RESP_EXPECTED_CRLF);
@@ -286,37 +367,88 @@ static enum strobe_parse parser_words(struct strobe_resp_parser *parser, struct 
     }
 }
 
-static enum strobe_parse parser_multibulk(struct strobe_resp_parser *parser, struct strobe_slice input,
-                                          struct strobe_request *request, const struct parser_limits *limits,
-                                          size_t *used) {
-    bool resumed = parser->words.args != NULL;
-    uintptr_t base = (uintptr_t)input.data;
-    enum strobe_parse parse;
-
-    if (parser->left == 0) {
-        parse = parser_count(parser, input, limits);
-        if (parse != STROBE_PARSE_DONE) {
-            return parse;
-        }
-    } else if (parser->body != NO_BODY && input.len - parser->at < parser->body + 2) {
+/* Goes on with the word under way as far as that needs no look at the others. DONE: REQUEST may be read on. */
+static enum strobe_parse parser_resume(struct strobe_resp_parser *parser, struct strobe_slice input) {
+    if (parser->is_taking) {
+        return parser_take(parser, input);
+    }
+    if (parser->body != NO_BODY && input.len - parser->at < parser->body + 2 && !parser_may_take(parser)) {
         return parser_more(parser, parser->body + 2 - (input.len - parser->at));
     }
-    if (resumed) {
-        strobe_request_bring_back(request, &parser->words);
+    return STROBE_PARSE_DONE;
+}
+
+/* The word under way was taken whole: REQUEST gets an empty one in its place. */
+static bool parser_add_taken(struct strobe_resp_parser *parser, struct strobe_request *request) {
+    parser->is_taking = false;
+    parser->body = NO_BODY;
+    parser->left--;
+    return strobe_request_add(request, strobe_slice_make((const char *)parser_origin(parser) + parser->at, 0)) ==
+           STROBE_BUF_OK;
+}
+
+/* REQUEST is whole, and its words are offsets: makes them what they stand for. */
+static void parser_place_words(struct strobe_resp_parser *parser, struct strobe_slice input,
+                               struct strobe_request *request) {
+    size_t kept = strobe_buf_len(&parser->kept);
+    uintptr_t delta = (uintptr_t)input.data - parser_origin(parser);
+
+    if (parser->gone == 0) {
+        parser_shift_words(request, delta);
+        return;
     }
-    parse = parser_words(parser, input, request, limits, resumed ? 0 : base);
-    if (parse == STROBE_PARSE_DONE) {
-        if (resumed) {
-            parser_shift_words(request, base);
-        }
-        *used = parser->at;
-    } else if (parse == STROBE_PARSE_MORE && request->argc > 0) {
+    for (size_t i = 0; i < request->argc; i++) {
+        uintptr_t at = (uintptr_t)request->args[i].data;
+
+        request->args[i].data = at < kept ? parser->kept.data + at : (const char *)(at + delta);
+    }
+    strobe_request_adopt(request, &parser->kept);
+    parser->taker->finish(parser->taker_context, request);
+}
+
+/* More is needed: what is done with goes, and the words of REQUEST are put away. RESUMED: they are offsets already. */
+static enum strobe_parse parser_pause(struct strobe_resp_parser *parser, struct strobe_slice input,
+                                      struct strobe_request *request, bool resumed, size_t *used) {
+    if (request->argc > 0) {
         if (!resumed) {
-            parser_shift_words(request, 0 - base);
+            parser_shift_words(request, 0 - (uintptr_t)input.data);
         }
         if (strobe_request_put_away(request, &parser->words) != STROBE_BUF_OK) {
             return parser_bad(parser, STROBE_RESP_NO_MEMORY);
         }
+    }
+    *used = parser->done;
+    parser->gone += parser->done;
+    parser->at -= parser->done;
+    parser->scanned = parser->scanned > parser->done ? parser->scanned - parser->done : 0;
+    parser->done = 0;
+    return STROBE_PARSE_MORE;
+}
+
+static enum strobe_parse parser_multibulk(struct strobe_resp_parser *parser, struct strobe_slice input,
+                                          struct strobe_request *request, const struct parser_limits *limits,
+                                          size_t *used) {
+    bool resumed = parser->words.args != NULL || parser->gone > 0;
+    bool was_taking = parser->is_taking;
+    enum strobe_parse parse = parser->left == 0 ? parser_count(parser, input, limits) : parser_resume(parser, input);
+
+    if (parse == STROBE_PARSE_DONE) {
+        if (parser->words.args != NULL) {
+            strobe_request_bring_back(request, &parser->words);
+        }
+        if (was_taking && !parser_add_taken(parser, request)) {
+            return parser_bad(parser, STROBE_RESP_NO_MEMORY);
+        }
+        parse = parser_words(parser, input, request, limits, resumed ? parser_origin(parser) : (uintptr_t)input.data);
+    }
+    if (parse == STROBE_PARSE_MORE) {
+        return parser_pause(parser, input, request, resumed, used);
+    }
+    if (parse == STROBE_PARSE_DONE) {
+        if (resumed) {
+            parser_place_words(parser, input, request);
+        }
+        *used = parser->at;
     }
     return parse;
 }
@@ -487,9 +619,11 @@ static enum strobe_parse parser_one(struct strobe_resp_parser *parser, struct st
         parse = parser_inline(parser, input, request, limits, used);
     }
     if (parse == STROBE_PARSE_DONE) {
-        request->size = *used;
+        request->size = parser->gone + *used;
         parser->at = 0;
         parser->scanned = 0;
+        parser->gone = 0;
+        parser->done = 0;
     }
     return parse;
 }

@@ -5,6 +5,8 @@
  *
  *     give it the unconsumed bytes, from the same first byte, at whatever address; it goes on where it stopped.
  *
+ * A large word need not lie in the input until the last of its bytes has come: a *taker* may have them as they come.
+ *
  * One thread at a time. */
 #ifndef STROBE_PROTOCOL_RESP_PARSER_H
 #define STROBE_PROTOCOL_RESP_PARSER_H
@@ -22,6 +24,26 @@ struct strobe_resp_options {
     size_t max_args;      /* words of one multibulk */
     size_t max_inline;    /* bytes of one inline or count line, before its end */
     bool unauthenticated; /* SPEC 8: the limits of a stranger in place of larger ones, in Redis's words */
+};
+
+/* Takes the bytes of large words while they come, so that they are neither gathered nor copied twice. All functions get
+ * the CONTEXT of strobe_resp_parser_set_taker. One request at a time:
+ *
+ *     (begin take take ...)  (begin take ...)  finish      or, at any moment, drop */
+struct strobe_resp_taker {
+    size_t from; /* words of so many bytes and more are taken, if they have not come whole when their turn comes */
+
+    /* Word number WORD of the request under way has LEN bytes, which will come. */
+    void (*begin)(void *context, size_t word, size_t len);
+
+    /* The next bytes of that word (borrowed until return). */
+    void (*take)(void *context, struct strobe_slice piece);
+
+    /* REQUEST is whole: its words that were taken are empty, and get their bytes now, or stay so. */
+    void (*finish)(void *context, struct strobe_request *request);
+
+    /* Nothing comes of the request under way. */
+    void (*drop)(void *context);
 };
 
 /* Why an input is BAD. strobe_resp_parser_error() has the words. */
@@ -46,14 +68,21 @@ enum strobe_resp_fault {
 
 struct strobe_resp_parser {
     const struct strobe_resp_options *options; /* borrowed until fini */
-    size_t at;      /* offset of the next unread byte, from the first byte of the unfinished request */
+    const struct strobe_resp_taker *taker;     /* borrowed until fini; NULL: none */
+    void *taker_context;
+    size_t at;      /* offset of the next unread byte, from the first byte of the unfinished request still there */
     size_t scanned; /* no line end lies before this offset */
     size_t left;    /* words still to come; 0 between requests */
     size_t body;    /* length of the word whose `$` line was read, or SIZE_MAX */
+    size_t taken;   /* bytes of it that were taken */
+    size_t done;    /* bytes that need not come again; 0 between calls */
+    size_t gone;    /* bytes of the unfinished request that do not come again */
     size_t want;
     struct strobe_request_words words; /* of the unfinished request, as offsets */
+    struct strobe_buf kept;            /* what is gone of its lines and words, without those taken */
     enum strobe_resp_fault fault;
-    char got; /* the byte that was no '$' */
+    bool is_taking; /* the word under way */
+    char got;       /* the byte that was no '$' */
 };
 
 /* Starts PARSER, allocating nothing. Borrows OPTIONS until fini or set_options. */
@@ -63,15 +92,20 @@ void strobe_resp_parser_fini(struct strobe_resp_parser *parser);
 /* Other limits from the next call on, e.g. after AUTH. Borrows OPTIONS until fini or set_options. */
 void strobe_resp_parser_set_options(struct strobe_resp_parser *parser, const struct strobe_resp_options *options);
 
+/* Who takes large words, from the next request on. Borrows TAKER and CONTEXT until fini, which may still drop. */
+void strobe_resp_parser_set_taker(struct strobe_resp_parser *parser, const struct strobe_resp_taker *taker,
+                                  void *context);
+
 /* Forgets the unfinished request (and a fault): the next input begins with a request's first byte. For
  * a caller that parsed ahead and gives requests it did not execute back to the unparsed bytes. */
 void strobe_resp_parser_reset(struct strobe_resp_parser *parser);
 
 /* Reads one request from INPUT into REQUEST, which is reset first; any request will do, also another
  * one than in the call before. *USED is how many bytes may be dropped:
- *   DONE  a request with at least one word; its words borrow from INPUT (and from REQUEST), so drop the
- *         bytes after executing it.
- *   MORE  REQUEST is empty; *USED bytes held nothing (blank lines, `*0`). Come again with the rest and more.
+ *   DONE  a request with at least one word; its words borrow from INPUT (and from REQUEST, and what the taker gave),
+ *         so drop the bytes after executing it.
+ *   MORE  REQUEST is empty; *USED bytes held nothing (blank lines, `*0`), or were taken. Come again with the rest and
+ *         more; or reset, and come again with these too, if none of them was seen by an earlier call.
  *   BAD   see strobe_resp_parser_fault(); for ever so, until a reset. */
 enum strobe_parse strobe_resp_parser_read(struct strobe_resp_parser *parser, struct strobe_slice input,
                                           struct strobe_request *request, size_t *used);
@@ -84,12 +118,18 @@ static inline size_t strobe_resp_parser_want(const struct strobe_resp_parser *pa
 
 /* Between requests: no byte of a request has been seen (for request-timeout and orderly stops). */
 static inline bool strobe_resp_parser_idle(const struct strobe_resp_parser *parser) {
-    return parser->at == 0 && parser->scanned == 0;
+    return parser->at == 0 && parser->scanned == 0 && parser->gone == 0;
 }
 
-/* Bytes of memory held for an unfinished request. */
+/* Is a request under way of which words were taken? The first word of it, or an empty one when that was taken itself. */
+static inline bool strobe_resp_parser_is_taking(const struct strobe_resp_parser *parser) {
+    return parser->gone > 0;
+}
+struct strobe_slice strobe_resp_parser_name(const struct strobe_resp_parser *parser);
+
+/* Bytes of memory held for an unfinished request, without what was taken. */
 static inline size_t strobe_resp_parser_memory(const struct strobe_resp_parser *parser) {
-    return parser->words.capacity * sizeof *parser->words.args;
+    return parser->words.capacity * sizeof *parser->words.args + parser->kept.capacity;
 }
 
 static inline enum strobe_resp_fault strobe_resp_parser_fault(const struct strobe_resp_parser *parser) {

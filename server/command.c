@@ -15,6 +15,7 @@
 #include "server/commands.h"
 #include "server/config.h"
 #include "server/exec.h"
+#include "server/large_words.h"
 #include "server/metrics.h"
 #include "server/services.h"
 #include "server/session.h"
@@ -164,7 +165,9 @@ void command_refuse(struct command_call *call, const char *text) {
 /* Does its row take CALL as it is? An error is written when not. */
 static bool is_valid(struct command_call *call) {
     const struct command *command = call->command;
-    if (command == NULL) {
+    if (call->large != NULL && large_words_lost(call->large)) {
+        command_error_status(call, STROBE_NO_MEMORY);
+    } else if (command == NULL) {
         error_unknown(call);
     } else if (!arity_fits(command, command_argc(call))) {
         command_error_arity(call);
@@ -231,7 +234,8 @@ void command_free_entry(const struct command_call *call, struct strobe_entry *en
 }
 
 struct strobe_blob *command_blob(const struct command_call *call, size_t i) {
-    return call->exec != NULL ? exec_blob(call->exec, i) : NULL;
+    if (call->exec != NULL) return exec_blob(call->exec, i);
+    return call->large != NULL ? large_words_blob(call->large, i) : NULL;
 }
 
 uint64_t command_now(const struct command_call *call) {

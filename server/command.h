@@ -21,6 +21,7 @@
 struct command_job;
 struct command_table;
 struct exec;
+struct large_words;
 struct services;
 struct session;
 
@@ -81,13 +82,14 @@ struct command_call {
     struct strobe_map *map;
     struct session *session; /* NULL where there is no connection of the text door */
     struct services *services;
-    struct metrics_slot *metrics;  /* of the calling worker */
-    struct strobe_access *access;  /* EXEC's, which holds the keys of all its commands; NULL: the call opens its own */
-    struct exec *exec;             /* the EXEC that runs this call; NULL: it runs by itself */
-    const struct command *command; /* prepare's: the row, NULL when there is no such command */
-    struct strobe_key key;         /* prepare's: the first key, hashed; DATA is NULL when the call has no valid one */
-    bool ran;                      /* execute's: it was not refused, and does not wait for EXEC */
-    struct command_job *job;       /* execute's, with COMMAND_LATER: owned by the door from then on */
+    struct metrics_slot *metrics; /* of the calling worker */
+    struct strobe_access *access; /* EXEC's, which holds the keys of all its commands; NULL: the call opens its own */
+    struct exec *exec;            /* the EXEC that runs this call; NULL: it runs by itself */
+    const struct large_words *large; /* those of its words that came into blobs; NULL: none */
+    const struct command *command;   /* prepare's: the row, NULL when there is no such command */
+    struct strobe_key key;           /* prepare's: the first key, hashed; DATA is NULL when the call has no valid one */
+    bool ran;                        /* execute's: it was not refused, and does not wait for EXEC */
+    struct command_job *job;         /* execute's, with COMMAND_LATER: owned by the door from then on */
 };
 
 typedef enum command_outcome command_handler(struct command_call *call);

@@ -108,6 +108,7 @@ static struct exec *exec_new(const struct command_call *call, struct transaction
     if (exec == NULL) return NULL;
     exec->call = *call;
     exec->call.exec = exec;
+    exec->call.large = NULL;
     exec->transaction = transaction;
     exec->graves = exec->few_graves;
     exec->graves_capacity = GRAVES_AT_FIRST;

@@ -4,6 +4,8 @@
  *
  * The memory misses of a batch overlap in the third pass; with a million keys that is where the time would go. All
  * passes work in the loop's struct resp_batch, so that a request in the steady state allocates nothing.
+ * Large words come into blobs (large_words.c). Only the first request of an input can have them whole: whoever begins
+ * in this input and is taken is not whole before the next.
  * Always: requests take effect in the order they came. Execution stops between two commands when the replies pass
  * the high-water mark, when a command leaves a job, or after a long one (COMMAND_LONG); what was parsed but not
  * executed goes back to the unparsed bytes. Whether anything is out of the ordinary (a monitor, a pause, CLIENT REPLY)
@@ -26,6 +28,7 @@
 #include "server/commands.h"
 #include "server/config.h"
 #include "server/hold.h"
+#include "server/large_words.h"
 #include "server/log.h"
 #include "server/monitors.h"
 #include "server/services.h"
@@ -45,6 +48,7 @@ struct resp_conn {
     struct strobe_resp_parser parser;
     struct strobe_reply reply;
     struct session session;
+    struct large_words large;
     struct command_job *job;  /* owned; NULL: none */
     struct timing_job timing; /* of the job */
     bool waits_for_peer;      /* the job: it wrote so much that this must go first */
@@ -70,7 +74,9 @@ void resp_batch_free(struct resp_batch *batch) {
 static bool resp_open(struct conn *conn, void *state) {
     struct resp_conn *resp = state;
 
+    large_words_init(&resp->large, worker_map(conn_worker(conn)));
     strobe_resp_parser_init(&resp->parser, worker_resp_options(conn_worker(conn)));
+    strobe_resp_parser_set_taker(&resp->parser, &large_words_taker, &resp->large);
     strobe_resp_writer_init(&resp->reply, conn_out(conn), STROBE_RESP2);
     session_init(&resp->session, conn_client(conn));
     resp->session.conn = conn;
@@ -83,6 +89,7 @@ static void resp_close(struct conn *conn, void *state) {
     (void)conn;
     session_fini(&resp->session);
     strobe_resp_parser_fini(&resp->parser);
+    large_words_fini(&resp->large);
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
@@ -142,10 +149,23 @@ static bool is_held(struct conn *conn, const struct resp_conn *resp, const struc
     const struct session *session = &resp->session;
 
     if ((attention_now(services_attention(worker_services(conn_worker(conn)))) & ATTENTION_PAUSE) == 0) return false;
-    if (session->monitor != NULL || call->command->run == cmd_client_unpause) return false;
+    if (session->monitor != NULL || call->command->run == cmd_client_unpause || call->large != NULL) return false;
     return hold_begin(conn,
                       (call->command->flags & COMMAND_WRITE) != 0 ||
                           (call->command->run == cmd_exec && session_waits(session) && session->transaction->writes));
+}
+
+/* Does a pause hold the request under way, of which large words have come? What was taken of it does not come again, so
+ * that is asked before its end, and not when it is executed. */
+static bool is_held_half_way(struct conn *conn, const struct resp_conn *resp) {
+    struct services *services = worker_services(conn_worker(conn));
+
+    if (!strobe_resp_parser_is_taking(&resp->parser)) return false;
+    if ((attention_now(services_attention(services)) & ATTENTION_PAUSE) == 0 || resp->session.monitor != NULL) {
+        return false;
+    }
+    const struct command *command = command_find(services_commands(services), strobe_resp_parser_name(&resp->parser));
+    return command != NULL && hold_begin(conn, (command->flags & COMMAND_WRITE) != 0);
 }
 
 static void show(struct conn *conn, struct resp_conn *resp, const struct command_call *call) {
@@ -219,6 +239,7 @@ static void prepare(struct resp_batch *batch, struct conn *conn, struct resp_con
         call->metrics = worker_metrics(worker);
         call->access = NULL;
         call->exec = NULL;
+        call->large = i == 0 && large_words_any(&resp->large) ? &resp->large : NULL;
         command_prepare(call);
         if (call->key.data != NULL) batch->keys[keys++] = call->key;
     }
@@ -313,6 +334,8 @@ static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe
     struct timing timing;
     size_t at = 0;
 
+    *used = 0;
+    if (is_held_half_way(conn, resp)) return CONN_PAUSE;
     timing_begin(&timing, conn);
     do {
         size_t from = at;
@@ -321,6 +344,7 @@ static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe
             size_t done = 0;
             prepare(batch, conn, resp, count);
             enum conn_answer answer = execute(batch, &timing, resp, count, &done);
+            large_words_done(&resp->large);
             const struct command *last = done > 0 ? batch->calls[done - 1].command : NULL;
             if (done > 0) client_did(conn_client(conn), last != NULL ? last->name : NULL, done);
             if (resp->session.shown) publish(conn, resp);
@@ -367,7 +391,7 @@ static size_t resp_memory(const void *state) {
     const struct resp_conn *resp = state;
 
     return strobe_resp_parser_memory(&resp->parser) + session_memory(&resp->session) +
-           (resp->job != NULL ? resp->job->memory : 0);
+           large_words_memory(&resp->large) + (resp->job != NULL ? resp->job->memory : 0);
 }
 
 #define RESP_DOOR(text, counted)                                                                                     \

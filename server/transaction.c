@@ -196,7 +196,18 @@ static size_t count_keys(const struct command_call *call) {
     return last < first ? 0 : (last - first) / (size_t)command->key_step + 1;
 }
 
-/* A copy of CALL's words: small ones behind the struct, large ones in blobs. NULL without memory. */
+/* Word I of CALL in a blob: shared if it came in one, else copied. NULL without memory. */
+static struct strobe_blob *blob_of_word(const struct command_call *call, size_t i) {
+    struct strobe_slice word = command_arg(call, i);
+    struct strobe_blob *blob = command_blob(call, i);
+    if (blob != NULL) return strobe_blob_share(blob);
+    blob = strobe_blob_new(call->map, word.len);
+    if (blob != NULL) memcpy(strobe_blob_bytes(blob, NULL), word.data, word.len);
+    return blob;
+}
+
+/* A copy of CALL's words: small ones behind the struct, large ones in blobs, which are not copied if they came so. NULL
+ * without memory. */
 static struct queued *queued_new(const struct command_call *call, size_t *memory) {
     size_t argc = command_argc(call), small = 0, large = 0;
     for (size_t i = 0; i < argc; i++) {
@@ -218,13 +229,13 @@ static struct queued *queued_new(const struct command_call *call, size_t *memory
         char *bytes = room;
         if (word.len >= STROBE_BLOB_MIN) {
             assert(queued->blobs != NULL); /* this word made LARGE more than 0 */
-            queued->blobs[i] = strobe_blob_new(call->map, word.len);
+            queued->blobs[i] = blob_of_word(call, i);
             if (queued->blobs[i] == NULL) goto failed;
             bytes = strobe_blob_bytes(queued->blobs[i], NULL);
         } else {
+            if (word.len > 0) memcpy(bytes, word.data, word.len);
             room += word.len;
         }
-        if (word.len > 0) memcpy(bytes, word.data, word.len);
         queued->words[i] = strobe_slice_make(bytes, word.len);
     }
     *memory = sizeof *queued + argc * (sizeof(struct strobe_slice) + (large > 0 ? sizeof(void *) : 0)) + small + large;

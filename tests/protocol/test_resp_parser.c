@@ -51,6 +51,85 @@ static void say_request(struct transcript *said, const struct strobe_request *re
     say(said, request->is_inline ? ">" : "]");
 }
 
+/* A taker that keeps what it gets, and looks whether it gets it as it was promised. */
+struct taken {
+    struct strobe_resp_taker taker;
+    struct taken_word {
+        size_t index, len, have;
+        char *bytes;
+    } words[64];
+    size_t count; /* of the request under way */
+    char *placed[64];
+    size_t placed_count; /* of the request that came whole last */
+    size_t requests;     /* that had words taken */
+    size_t drops;
+};
+
+static void take_begin(void *context, size_t word, size_t len) {
+    struct taken *taken = context;
+
+    assert_true(len >= taken->taker.from);
+    assert_true(taken->count < 64);
+    if (taken->count > 0) {
+        assert_true(word > taken->words[taken->count - 1].index);
+        assert_int_equal(taken->words[taken->count - 1].have, taken->words[taken->count - 1].len);
+    }
+    taken->words[taken->count] = (struct taken_word){.index = word, .len = len, .bytes = __real_malloc(len)};
+    assert_non_null(taken->words[taken->count].bytes);
+    taken->count++;
+}
+
+static void take_piece(void *context, struct strobe_slice piece) {
+    struct taken *taken = context;
+    struct taken_word *word = &taken->words[taken->count - 1];
+
+    assert_true(piece.len > 0 && piece.len <= word->len - word->have);
+    memcpy(word->bytes + word->have, piece.data, piece.len);
+    word->have += piece.len;
+}
+
+static void forget_placed(struct taken *taken) {
+    for (size_t i = 0; i < taken->placed_count; i++) {
+        free(taken->placed[i]);
+    }
+    taken->placed_count = 0;
+}
+
+static void take_finish(void *context, struct strobe_request *request) {
+    struct taken *taken = context;
+
+    forget_placed(taken);
+    assert_true(taken->count > 0);
+    for (size_t i = 0; i < taken->count; i++) {
+        const struct taken_word *word = &taken->words[i];
+
+        assert_int_equal(word->have, word->len);
+        assert_true(word->index < request->argc);
+        assert_int_equal(request->args[word->index].len, 0);
+        request->args[word->index] = strobe_slice_make(word->bytes, word->len);
+        taken->placed[taken->placed_count++] = word->bytes;
+    }
+    taken->count = 0;
+    taken->requests++;
+}
+
+static void take_drop(void *context) {
+    struct taken *taken = context;
+
+    for (size_t i = 0; i < taken->count; i++) {
+        free(taken->words[i].bytes);
+    }
+    taken->count = 0;
+    taken->drops++;
+}
+
+static struct taken taken; /* one for all tests, as the transcripts */
+
+/* Words from FROM bytes on are taken; 0: none. */
+static void take_from(size_t from) {
+    taken = (struct taken){.taker = {from, take_begin, take_piece, take_finish, take_drop}};
+}
+
 /* A peer's bytes on their way: each call of the parser sees them at another address, in an allocation that ends
  * with them, so that reading too far and holding on to an old address are found by the address sanitizer. */
 struct feed {
@@ -70,6 +149,9 @@ static void feed_init(struct feed *feed, const struct strobe_resp_options *optio
     said->len = 0;
     said->text[0] = '\0';
     strobe_resp_parser_init(&feed->parser, &feed->options);
+    if (taken.taker.from > 0) {
+        strobe_resp_parser_set_taker(&feed->parser, &taken.taker, &taken);
+    }
     strobe_request_init(&feed->requests[0]);
     strobe_request_init(&feed->requests[1]);
 }
@@ -104,7 +186,7 @@ static bool feed_bytes(struct feed *feed, const char *bytes, size_t len) {
         assert_true(used <= feed->len);
         if (parse == STROBE_PARSE_DONE) {
             assert_true(request->argc > 0);
-            assert_true(request->size > 0 && request->size <= used);
+            assert_true(request->size > 0 && (request->size <= used || taken.taker.from > 0));
             say_request(feed->said, request);
         } else {
             assert_int_equal(request->argc, 0);
@@ -113,7 +195,7 @@ static bool feed_bytes(struct feed *feed, const char *bytes, size_t len) {
     } while (parse == STROBE_PARSE_DONE);
     if (parse == STROBE_PARSE_MORE) {
         assert_true(strobe_resp_parser_want(&feed->parser) > 0);
-        assert_int_equal(strobe_resp_parser_idle(&feed->parser), feed->len == 0);
+        assert_int_equal(strobe_resp_parser_idle(&feed->parser), feed->len == 0 && feed->parser.gone == 0);
         return true;
     }
     return false;
@@ -131,6 +213,8 @@ static void feed_end(struct feed *feed) {
     strobe_request_fini(&feed->requests[0]);
     strobe_request_fini(&feed->requests[1]);
     free(feed->held);
+    forget_placed(&taken);
+    assert_int_equal(taken.count, 0);
 }
 
 static const struct strobe_resp_options defaults;
@@ -170,8 +254,8 @@ static const char *read_parts(const char *bytes, size_t len, size_t first, size_
     return parts.text;
 }
 
-static void assert_reads(const char *bytes, size_t len, const struct strobe_resp_options *options,
-                         const char *expected) {
+static void assert_reads_with_taker(const char *bytes, size_t len, const struct strobe_resp_options *options,
+                                    const char *expected) {
     uint64_t random = len;
 
     assert_string_equal(read_whole(bytes, len, options), expected);
@@ -183,6 +267,17 @@ static void assert_reads(const char *bytes, size_t len, const struct strobe_resp
         assert_string_equal(read_parts(bytes, len, 2, 2, &random, options), expected);
     }
     assert_string_equal(read_parts(bytes, len, 0, len < 3000 ? 0 : len / 9, &random, options), expected);
+}
+
+/* A taker makes no difference to what is read. */
+static void assert_reads(const char *bytes, size_t len, const struct strobe_resp_options *options,
+                         const char *expected) {
+    static const size_t from[] = {1, 3, 11, 0};
+
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        take_from(from[i]);
+        assert_reads_with_taker(bytes, len, options, expected);
+    }
 }
 
 #define ASSERT_READS_WITH(bytes, options, expected) assert_reads(bytes, sizeof(bytes) - 1, options, expected)
@@ -558,7 +653,8 @@ static void test_common_requests_allocate_nothing(void **state) {
     strobe_resp_parser_fini(&parser);
 }
 
-static void test_each_allocation_failing_is_a_fault(void **state) {
+/* Words from FROM bytes on are taken. */
+static void assert_failing_allocations_are_faults(size_t from) {
     static const char bytes[] =
         "a \"b\" 3 4 5 6 7 8 9 10\n*20\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n"
         "$1\r\nf\r\n$1\r\ng\r\n$1\r\nh\r\n$1\r\ni\r\n$1\r\nj\r\n$1\r\nk\r\n$1\r\nl\r\n";
@@ -566,7 +662,7 @@ static void test_each_allocation_failing_is_a_fault(void **state) {
     uint64_t random = 3;
     size_t n = 0;
 
-    (void)state;
+    take_from(from);
     for (;; n++) {
         const char *text;
 
@@ -580,6 +676,75 @@ static void test_each_allocation_failing_is_a_fault(void **state) {
     }
     assert_true(n >= 3);
     fail_allocation(SIZE_MAX);
+}
+
+static void test_each_allocation_failing_is_a_fault(void **state) {
+    (void)state;
+    assert_failing_allocations_are_faults(0);
+    assert_failing_allocations_are_faults(1);
+    take_from(0);
+}
+
+/* ---- words that are taken ---------------------------------------------------------------------- */
+
+static void test_a_taken_word_leaves_the_input(void **state) {
+    enum { LARGE = 5000, WORDS = 7 };
+    static char bytes[WORDS * (LARGE + 20)];
+    size_t len = (size_t)sprintf(bytes, "*%d\r\n$4\r\nMSET\r\n", WORDS);
+    struct feed feed;
+    size_t most = 0;
+
+    (void)state;
+    for (int i = 0; i < WORDS / 2; i++) {
+        len += (size_t)sprintf(bytes + len, "$1\r\n%c\r\n$%d\r\n", 'a' + i, LARGE);
+        memset(bytes + len, 'A' + i, LARGE);
+        len += LARGE;
+        bytes[len++] = '\r';
+        bytes[len++] = '\n';
+    }
+    take_from(1000);
+    feed_init(&feed, &defaults, &parts);
+    for (size_t at = 0; at < len; at += 100) {
+        assert_true(feed_bytes(&feed, bytes + at, len - at < 100 ? len - at : 100));
+        most = feed.len > most ? feed.len : most;
+    }
+    assert_true(most < 100);
+    assert_int_equal(taken.requests, 1);
+    assert_int_equal(taken.placed_count, WORDS / 2);
+    assert_int_equal(parts.len, strlen("[MSET]") + (WORDS / 2) * (LARGE + strlen("|a|")));
+    feed_end(&feed);
+    assert_int_equal(taken.drops, 0);
+    take_from(0);
+}
+
+static void test_a_reset_drops_what_was_taken(void **state) {
+    static const struct strobe_slice input = {"*1\r\n$1\r\nx\r\n*2\r\n$1\r\ny\r\n$9\r\n12345", 35};
+    struct strobe_resp_parser parser;
+    struct strobe_request request;
+    size_t first, used;
+
+    (void)state;
+    take_from(2);
+    strobe_request_init(&request);
+    strobe_resp_parser_init(&parser, &defaults);
+    strobe_resp_parser_set_taker(&parser, &taken.taker, &taken);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(strobe_resp_parser_read(&parser, input, &request, &first), STROBE_PARSE_DONE);
+        assert_int_equal(
+            strobe_resp_parser_read(&parser, strobe_slice_make(input.data + first, input.len - first), &request, &used),
+            STROBE_PARSE_MORE);
+        assert_int_equal(first + used, input.len);
+        assert_int_equal(taken.count, 1);
+        assert_true(strobe_resp_parser_memory(&parser) > 0);
+        strobe_resp_parser_reset(&parser);
+        assert_int_equal(taken.count, 0);
+        assert_int_equal(taken.drops, round + 1);
+        assert_int_equal(strobe_resp_parser_memory(&parser), 0);
+        assert_true(strobe_resp_parser_idle(&parser));
+    }
+    strobe_resp_parser_fini(&parser);
+    strobe_request_fini(&request);
+    take_from(0);
 }
 
 static void test_a_million_words_are_read_in_pieces(void **state) {
@@ -631,6 +796,7 @@ static void test_random_bytes_read_the_same_however_cut(void **state) {
         size_t len = 0;
         size_t n = 1 + next_random(&random) % 16;
 
+        take_from(next_random(&random) % 4);
         while (n-- > 0) {
             const char *piece = pieces[next_random(&random) % (sizeof pieces / sizeof *pieces)];
 
@@ -666,6 +832,8 @@ int main(void) {
         cmocka_unit_test(test_an_announced_length_costs_no_memory),
         cmocka_unit_test(test_common_requests_allocate_nothing),
         cmocka_unit_test(test_each_allocation_failing_is_a_fault),
+        cmocka_unit_test(test_a_taken_word_leaves_the_input),
+        cmocka_unit_test(test_a_reset_drops_what_was_taken),
         cmocka_unit_test(test_a_million_words_are_read_in_pieces),
         cmocka_unit_test(test_random_bytes_read_the_same_however_cut),
     };

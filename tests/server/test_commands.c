@@ -19,6 +19,7 @@
 #include "server/metrics.h"
 #include "server/scans.h"
 #include "server/services.h"
+#include "server/large_words.h"
 #include "server/session.h"
 #include "tests/map/map_world.h"
 
@@ -40,6 +41,7 @@ struct world {
     struct strobe_request request;
     struct strobe_resp_options limits;
     struct strobe_resp_parser parser;
+    struct large_words large;
     struct command_call call;
     enum command_outcome outcome;
     char *answer; /* owned: the last reply's bytes, NUL-terminated */
@@ -75,12 +77,15 @@ static void open_world(struct world *w) {
     strobe_resp_writer_init(&w->reply, &w->out, STROBE_RESP2);
     strobe_request_init(&w->request);
     strobe_resp_parser_init(&w->parser, &w->limits);
+    large_words_init(&w->large, w->map.map);
+    strobe_resp_parser_set_taker(&w->parser, &large_words_taker, &w->large);
 }
 
 static void close_world(struct world *w) {
     free(w->answer);
     session_fini(&w->session);
     strobe_resp_parser_fini(&w->parser);
+    large_words_fini(&w->large);
     strobe_request_fini(&w->request);
     strobe_out_fini(&w->out);
     strobe_out_pool_fini(&w->pool);
@@ -115,10 +120,12 @@ static void execute(struct world *w) {
                                     .map = w->map.map,
                                     .session = &w->session,
                                     .services = w->services,
-                                    .metrics = metrics_slot(w->metrics, 0)};
+                                    .metrics = metrics_slot(w->metrics, 0),
+                                    .large = large_words_any(&w->large) ? &w->large : NULL};
     (void)strobe_map_tick(w->map.map);
     command_prepare(&w->call);
     w->outcome = command_execute(&w->call);
+    large_words_done(&w->large);
 }
 
 /* Executes LINE, an inline command, and takes its answer, a job's too. */
@@ -646,6 +653,102 @@ static void test_large_values_that_wait_are_put_without_a_copy(void **state) {
     close_world(&w);
 }
 
+/* ---- large words --------------------------------------------------------------------------------------- */
+
+/* Sends WORDS as a client does, so that each read brings STEP bytes; the answer is taken. */
+static const char *send_words(struct world *w, const struct strobe_slice *words, size_t count, size_t step) {
+    size_t room = 32, len, start = 0, end = 0, used;
+    for (size_t i = 0; i < count; i++) room += words[i].len + 32;
+    char *bytes = malloc(room);
+    assert_non_null(bytes);
+    len = (size_t)sprintf(bytes, "*%zu\r\n", count);
+    for (size_t i = 0; i < count; i++) {
+        len += (size_t)sprintf(bytes + len, "$%zu\r\n", words[i].len);
+        memcpy(bytes + len, words[i].data, words[i].len);
+        len += words[i].len;
+        len += (size_t)sprintf(bytes + len, "\r\n");
+    }
+    enum strobe_parse parse = STROBE_PARSE_MORE;
+    for (; parse == STROBE_PARSE_MORE; start += used) {
+        assert_true(end < len);
+        end = len - end < step ? len : end + step;
+        parse = strobe_resp_parser_read(&w->parser, strobe_slice_make(bytes + start, end - start), &w->request, &used);
+    }
+    assert_int_equal(parse, STROBE_PARSE_DONE);
+    assert_int_equal(start, len);
+    execute(w);
+    take_answer(w);
+    free(bytes);
+    return w->answer;
+}
+
+static void test_large_word_is_the_value_that_it_came_in(void **state) {
+    enum { LEN = 300000 };
+    static char value[LEN];
+    const struct strobe_slice set[] = {{"SET", 3}, {"k", 1}, {value, LEN}};
+    struct world w;
+    (void)state;
+    for (size_t i = 0; i < LEN; i++) value[i] = (char)(i * 7 >> 3);
+    open_world(&w);
+    says(&w, "SET k small", "+OK\r\n");
+    size_t bytes = w.map.memory.bytes, calls = w.map.memory.calls;
+    assert_string_equal(send_words(&w, set, 3, 10000), "+OK\r\n");
+    assert_true(w.map.memory.bytes < bytes + LEN + 200);
+    assert_true(w.map.memory.calls < calls + 5); /* three rooms and the entry: nothing was copied at the end */
+    ask(&w, "GET k");
+    assert_memory_equal(w.answer + strlen("$300000\r\n"), value, LEN);
+    says(&w, "MULTI", "+OK\r\n");
+    calls = w.map.memory.calls;
+    assert_string_equal(send_words(&w, set, 3, 1000), "+QUEUED\r\n");
+    assert_true(w.map.memory.calls < calls + 4);
+    says(&w, "EXEC", "*1\r\n+OK\r\n");
+    ask(&w, "GET k");
+    assert_memory_equal(w.answer + strlen("$300000\r\n"), value, LEN);
+    close_world(&w);
+}
+
+/* Each allocation of the map fails in turn while SET or MSET of large words comes: it is answered, nothing is left, and
+ * the next request is understood. */
+static void assert_lack_of_memory_is_answered(struct world *w, const struct strobe_slice *words, size_t count) {
+    size_t failed = 0;
+    for (size_t n = 1;; n++) {
+        size_t bytes = w->map.memory.bytes;
+        w->map.memory.fail_at = w->map.memory.calls + n;
+        const char *answer = send_words(w, words, count, 50000);
+        bool has_failed = w->map.memory.calls >= w->map.memory.fail_at;
+        w->map.memory.fail_at = 0;
+        if (!has_failed) break;
+        failed++;
+        assert_string_equal(answer, ERROR_OOM);
+        assert_int_equal(w->map.memory.bytes, bytes);
+        says(w, "EXISTS k k2", ":0\r\n");
+    }
+    assert_true(failed >= 3);
+    says(w, "EXISTS k", ":1\r\n");
+}
+
+static void test_large_word_without_memory_is_answered_and_the_next_request_follows(void **state) {
+    enum { LEN = 200000 };
+    static const char value[LEN];
+    const struct strobe_slice set[] = {{"SET", 3}, {"k", 1}, {value, LEN}};
+    const struct strobe_slice mset[] = {{"MSET", 4}, {"k", 1}, {value, LEN}, {"k2", 2}, {value, LEN}};
+    const struct strobe_slice name[] = {{value, LEN}};
+    struct world w;
+    (void)state;
+    open_world(&w);
+    assert_lack_of_memory_is_answered(&w, set, 3);
+    says(&w, "DEL k", ":1\r\n");
+    assert_lack_of_memory_is_answered(&w, mset, 5);
+    w.map.memory.fail_at = w.map.memory.calls + 1;
+    assert_string_equal(send_words(&w, name, 1, 50000), ERROR_OOM);
+    says(&w, "MULTI", "+OK\r\n");
+    w.map.memory.fail_at = w.map.memory.calls + 2;
+    assert_string_equal(send_words(&w, set, 3, 50000), ERROR_OOM);
+    w.map.memory.fail_at = 0;
+    says(&w, "EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    close_world(&w);
+}
+
 /* ---- the connection ------------------------------------------------------------------------------------- */
 
 static void test_hello_changes_the_protocol_and_reset_puts_it_back(void **state) {
@@ -714,6 +817,8 @@ int main(void) {
         cmocka_unit_test(test_exec_without_memory_answers_each_command_and_leaks_nothing),
         cmocka_unit_test(test_command_that_cannot_wait_for_lack_of_memory_spoils_exec),
         cmocka_unit_test(test_large_values_that_wait_are_put_without_a_copy),
+        cmocka_unit_test(test_large_word_is_the_value_that_it_came_in),
+        cmocka_unit_test(test_large_word_without_memory_is_answered_and_the_next_request_follows),
         cmocka_unit_test(test_hello_changes_the_protocol_and_reset_puts_it_back),
         cmocka_unit_test(test_calls_hits_and_failures_are_counted),
     };
