@@ -23,9 +23,13 @@
 #include "map/map_private.h"
 #include "map/memory.h"
 
+/* Bytes behind those that an entry has may be given to a longer entry once: whoever moves USED from where the entry ends
+ * owns them. So a value grows at its end without a copy, and an entry still never changes. */
 struct strobe_blob {
     const struct strobe_allocator *allocator;
-    size_t len;
+    size_t room; /* bytes there are */
+    /* Those that belong to an entry, or will. Acquire: pairs with the release of a retract, whose owner wrote there. */
+    atomic_size_t used;
     atomic_size_t holders;
     char bytes[];
 };
@@ -88,18 +92,44 @@ struct strobe_blob *strobe_blob_new(struct strobe_map *map, size_t len) {
     blob = memory_alloc(allocator, sizeof *blob + len, MEMORY_WORD);
     if (!blob) return NULL;
     blob->allocator = allocator;
-    blob->len = len;
+    blob->room = len;
+    atomic_init(&blob->used, len);
     atomic_init(&blob->holders, 1);
     return blob;
 }
 
+void strobe_blob_settle(struct strobe_blob *blob, size_t len, size_t spare) {
+    const struct strobe_allocator *allocator = blob->allocator;
+    size_t room = spare < blob->room - len ? len + spare : blob->room;
+
+    assert(len <= blob->room);
+    atomic_store_explicit(&blob->used, len, memory_order_relaxed);
+    if (room < blob->room && allocator->shrink &&
+        allocator->shrink(allocator->context, blob, sizeof *blob + blob->room, sizeof *blob + room, MEMORY_WORD))
+        blob->room = room;
+}
+
+char *strobe_blob_extend(struct strobe_blob *blob, size_t len, size_t more) {
+    size_t used = len;
+
+    if (len > blob->room || more > blob->room - len) return NULL;
+    if (!atomic_compare_exchange_strong_explicit(&blob->used, &used, len + more, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return NULL;
+    return blob->bytes + len;
+}
+
+void strobe_blob_retract(struct strobe_blob *blob, size_t len) {
+    atomic_store_explicit(&blob->used, len, memory_order_release);
+}
+
 char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len) {
-    if (len) *len = blob->len;
+    if (len) *len = atomic_load_explicit(&blob->used, memory_order_relaxed);
     return blob->bytes;
 }
 
 size_t strobe_blob_memory(const struct strobe_blob *blob) {
-    return sizeof *blob + blob->len;
+    return sizeof *blob + blob->room;
 }
 
 struct strobe_blob *strobe_blob_share(struct strobe_blob *blob) {
@@ -146,7 +176,7 @@ static bool is_plain(const struct strobe_entry_spec *spec) {
 enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_entry_spec *spec,
                                     struct strobe_entry **out) {
     size_t key_len = spec->key->len;
-    size_t len = spec->blob ? spec->blob->len : spec->len;
+    size_t len = spec->blob && !spec->len ? atomic_load_explicit(&spec->blob->used, memory_order_relaxed) : spec->len;
     bool large = spec->blob || len >= STROBE_BLOB_MIN;
     struct strobe_blob *blob = NULL;
     struct strobe_entry *e;
@@ -256,7 +286,7 @@ uint64_t strobe_entry_expiry(const struct strobe_entry *entry) {
 size_t strobe_entry_memory(const struct strobe_entry *entry) {
     struct entry_layout l = entry_layout(entry);
 
-    return l.size + (entry_flags(entry) & ENTRY_BLOB ? sizeof(struct strobe_blob) + l.value_len : 0);
+    return l.size + (entry_flags(entry) & ENTRY_BLOB ? strobe_blob_memory(blob_at(l.value)) : 0);
 }
 
 struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry) {

@@ -115,7 +115,7 @@ static enum strobe_status set_options(struct strobe_map *map, const struct strob
 
 enum strobe_status strobe_map_new(const struct strobe_map_options *options, struct strobe_map **out) {
     static const struct strobe_map_options defaults = {0};
-    static const struct strobe_allocator libc = {libc_alloc, libc_release, NULL};
+    static const struct strobe_allocator libc = {libc_alloc, libc_release, NULL, NULL};
     const struct strobe_allocator *allocator = options && options->allocator ? options->allocator : &libc;
     struct strobe_map *map = memory_alloc(allocator, sizeof *map, MEMORY_LINE);
     enum strobe_status status;

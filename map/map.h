@@ -86,11 +86,13 @@ struct strobe_snapshot; /* the map at one instant */
 
 /* Where the map's memory comes from. ALLOC gives SIZE bytes aligned to ALIGN (16 or 64), or NULL;
  * RELEASE gets the same size and alignment back. Both are called from any thread, never under more
- * than the map's own locks. Addresses must be below 2^48. */
+ * than the map's own locks. Addresses must be below 2^48. SHRINK, which may be NULL, gives what is beyond SMALLER bytes
+ * of MEMORY back without moving the rest, or answers no; then RELEASE gets SMALLER, or SIZE as before. */
 struct strobe_allocator {
     void *(*alloc)(void *context, size_t size, size_t align);
     void (*release)(void *context, void *memory, size_t size, size_t align);
     void *context;
+    bool (*shrink)(void *context, void *memory, size_t size, size_t smaller, size_t align);
 };
 
 /* Zero means the default everywhere. */
@@ -147,7 +149,8 @@ struct strobe_key {
 struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size_t key_len);
 
 /* What a new entry shall be. VALUE may be NULL with a LEN: then strobe_entry_fill's bytes are the
- * caller's to write before the entry is put. With BLOB the value is that blob, shared. */
+ * caller's to write before the entry is put. With BLOB the value is that blob's first LEN bytes, shared; LEN 0: all of
+ * them. */
 struct strobe_entry_spec {
     const struct strobe_key *key;
     const void *value;
@@ -185,6 +188,20 @@ struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry);
 
 /* A blob of LEN bytes, owned by the caller, who fills its bytes before sharing it; NULL without memory. */
 struct strobe_blob *strobe_blob_new(struct strobe_map *map, size_t len);
+
+/* Before it is shared: only the first LEN of BLOB's bytes are the value, and SPARE behind them may become a longer one.
+ * What is beyond that is given back where the allocator can. */
+void strobe_blob_settle(struct strobe_blob *blob, size_t len, size_t spare);
+
+/* For a longer value that begins with the LEN bytes that an entry has in BLOB: gives the place behind them if there is
+ * room for MORE bytes and nobody else took it, to be written by the caller, who makes an entry of LEN + MORE of BLOB
+ * then. The old entry and its readers see no difference. NULL: it must be copied. Any thread that holds BLOB. */
+char *strobe_blob_extend(struct strobe_blob *blob, size_t len, size_t more);
+
+/* Gives up what strobe_blob_extend(BLOB, LEN, ...) gave, of which no entry was put. */
+void strobe_blob_retract(struct strobe_blob *blob, size_t len);
+
+/* *LEN, which may be NULL: those of the longest value in it. An entry's own length is strobe_entry_value's. */
 char *strobe_blob_bytes(struct strobe_blob *blob, size_t *len);
 size_t strobe_blob_memory(const struct strobe_blob *blob); /* bytes it takes */
 struct strobe_blob *strobe_blob_share(struct strobe_blob *blob);

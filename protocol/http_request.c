@@ -45,6 +45,8 @@ struct strobe_http_parts {
     struct strobe_slice piece; /* of the body, borrowed from the caller's buffer; before it body_copy is empty */
     struct strobe_buf body_copy;
     strobe_http_take *take; /* who gets the body instead, or NULL */
+    size_t take_from;
+    bool is_taking;
     void *context;
     bool discard;
     bool no_memory;
@@ -153,12 +155,30 @@ static bool keep_piece(struct strobe_http_parts *parts) {
     return strobe_buf_append(&parts->body_copy, piece) == STROBE_BUF_OK;
 }
 
+/* The body is long enough to be taken: what was gathered of it goes first. */
+static bool hand_over(struct strobe_http_parts *parts) {
+    struct strobe_slice held = strobe_buf_bytes(&parts->body_copy), piece = parts->piece;
+    bool is_taken =
+        (held.len == 0 || parts->take(parts->context, held)) && (piece.len == 0 || parts->take(parts->context, piece));
+
+    parts->is_taking = true;
+    parts->piece = strobe_slice_make(NULL, 0);
+    strobe_buf_consume(&parts->body_copy, held.len);
+    strobe_buf_trim(&parts->body_copy);
+    return is_taken;
+}
+
 static int on_body(struct http_parser *parser, const char *at, size_t len) {
     struct strobe_http_parts *parts = parser->data;
-    bool first = parts->piece.len == 0 && strobe_buf_len(&parts->body_copy) == 0;
+    size_t gathered = strobe_buf_len(&parts->body_copy) + parts->piece.len;
+    bool first = gathered == 0;
 
     if (parts->discard) return 0;
-    if (parts->take != NULL) {
+    if (parts->take != NULL && !parts->is_taking && gathered + len >= parts->take_from) {
+        parts->no_memory = !hand_over(parts);
+        if (parts->no_memory) return 1;
+    }
+    if (parts->is_taking) {
         parts->no_memory = !parts->take(parts->context, strobe_slice_make(at, len));
         return parts->no_memory;
     }
@@ -407,6 +427,7 @@ static void start(struct strobe_http_request *request) {
     parts->repeated = 0;
     parts->named = parts->twice = parts->discard = parts->no_memory = parts->complete = false;
     parts->take = NULL;
+    parts->is_taking = false;
     parts->context = NULL;
     parts->left = 0;
     parts->piece = strobe_slice_make(NULL, 0);
@@ -473,6 +494,7 @@ bool strobe_http_request_accept(struct strobe_http_request *request, const struc
     if (!meet_expectations(request)) return false;
     parts->discard = accept->discard;
     parts->take = accept->take;
+    parts->take_from = accept->take_from;
     parts->context = accept->context;
     parts->left = request->content_length;
     strobe_http_chunks_init(&parts->chunks, accept->max_body);
@@ -493,6 +515,18 @@ bool strobe_http_request_take_body(struct strobe_http_request *request, struct s
         if (strobe_buf_append(body, request->body) != STROBE_BUF_OK) return false;
     }
     request->body = strobe_slice_make(NULL, 0);
+    return true;
+}
+
+bool strobe_http_request_keep(struct strobe_http_request *request) {
+    struct strobe_http_parts *parts = request->inside;
+
+    assert(parts->stage == WHOLE);
+    if (!keep_head(request)) return false;
+    if (parts->piece.len == 0) return true;
+    if (strobe_buf_append(&parts->body_copy, parts->piece) != STROBE_BUF_OK) return false;
+    parts->piece = strobe_slice_make(NULL, 0);
+    request->body = strobe_buf_bytes(&parts->body_copy);
     return true;
 }
 

@@ -122,6 +122,7 @@ struct strobe_http_accept {
     uint64_t max_body;      /* bytes, else 413: at once if announced, or as soon as the chunks pass it */
     bool discard;           /* count the body, do not keep it */
     strobe_http_take *take; /* if there is one, it gets the body, which is not gathered here then */
+    size_t take_from;       /* but only once so many bytes have come; a shorter one is gathered as without TAKE */
     void *context;          /* what TAKE gets; borrowed until DONE, BAD or fini() */
 };
 
@@ -133,6 +134,10 @@ bool strobe_http_request_accept(struct strobe_http_request *request, const struc
 /* After DONE: makes the body the caller's in *BODY (to be ended by the caller), also if it lies in DATA; then
  * request->body is empty. Results: no without memory; BODY needs no end then. */
 bool strobe_http_request_take_body(struct strobe_http_request *request, struct strobe_buf *body);
+
+/* Makes the request that is DONE independent of DATA, for an answer that has to wait: take its slices anew. Results: no
+ * without memory; nothing has changed then that matters. */
+bool strobe_http_request_keep(struct strobe_http_request *request);
 
 /* Forgets the request that is DONE, and its memory, and makes ready for the one behind it. */
 void strobe_http_request_next(struct strobe_http_request *request);

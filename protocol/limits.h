@@ -48,6 +48,10 @@
 /* Bodies of an announced length from here on are filled in as a value while they come (server/upload.c). */
 #define STROBE_HTTP_UPLOAD_MIN ((size_t)262144)
 
+/* A changed large value: what is made at once, and what at a time if it is more (server/draft.c). */
+#define STROBE_CHANGE_AT_ONCE ((size_t)1 << 20)
+#define STROBE_CHANGE_SLICE   ((size_t)262144)
+
 /* Replies. */
 #define STROBE_REPLY_HIGH_WATER ((size_t)65536)        /* execution stops above it (SPEC 4) */
 #define STROBE_REPLY_SLACK      ((size_t)1 << 20)      /* max-reply-buffer = max-value + this */

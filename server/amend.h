@@ -1,13 +1,15 @@
-/* amend.h - the two changes of a value that both doors make: bytes at its end, and a number added to it. */
+/* amend.h - changes of a part of a value: bytes at its end or elsewhere, and a number added to it. */
 #ifndef STROBE_SERVER_AMEND_H
 #define STROBE_SERVER_AMEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "map/map.h"
 #include "protocol/slice.h"
 #include "server/change.h"
+#include "server/draft.h"
 
 /* Why a value cannot be changed so: name, Redis's words for it. */
 #define AMEND_FAULT_LIST(X)                                   \
@@ -26,17 +28,23 @@ enum amend_fault {
 struct amendment {
     struct strobe_map *map;
     const struct strobe_key *key;
-    struct strobe_slice bytes; /* to append */
-    int64_t amount;            /* to add */
-    size_t max;                /* bytes that a value may have */
+    struct strobe_slice bytes; /* to append, or to put at OFFSET */
+    struct strobe_blob *blob;  /* that has them, and nothing else; NULL: none does */
+    size_t offset;
+    struct draft *draft; /* for bytes; ended by the caller, who then knows whether it was put */
+    bool may_wait;       /* what takes long may be left to draft_step */
+    int64_t amount;      /* to add */
+    size_t max;          /* bytes that a value may have */
 
     enum amend_fault fault; /* not NONE: the entry stays as it is */
+    bool is_later;          /* nothing was changed: ask again when the draft is whole */
     int64_t number;         /* the new length, or the new number */
 };
 
 /* Make the entry that follows SEEN, for change_entry: its expiry and type are kept, and a missing one counts as empty,
- * or as 0. Results: OK, with NULL in *ENTRY for a fault; NO_MEMORY, TOO_BIG. */
+ * or as 0. Results: OK, with NULL in *ENTRY for a fault, for later, and when no byte is put; NO_MEMORY, TOO_BIG. */
 enum strobe_status amend_append(struct amendment *amendment, const struct seen *seen, struct strobe_entry **entry);
+enum strobe_status amend_overwrite(struct amendment *amendment, const struct seen *seen, struct strobe_entry **entry);
 enum strobe_status amend_add(struct amendment *amendment, const struct seen *seen, struct strobe_entry **entry);
 
 const char *amend_fault_text(enum amend_fault fault);

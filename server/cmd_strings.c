@@ -13,6 +13,8 @@
 #include "server/amend.h"
 #include "server/change.h"
 #include "server/commands.h"
+#include "server/hold.h"
+#include "server/session.h"
 
 enum { FEW = 64 /* keys that need no allocation */ };
 
@@ -483,49 +485,15 @@ static enum strobe_status make_value(const struct change *change, const struct s
     return strobe_entry_new(change->call->map, &spec, entry);
 }
 
-static bool is_too_long(struct change *change, size_t len) {
-    if (len <= command_value_max(change->call)) return false;
-    change->complaint = amend_fault_text(AMEND_TOO_LONG);
-    return true;
-}
-
-/* CHANGE as both doors make it. */
-static struct amendment amendment_of(const struct change *change) {
-    return (struct amendment){.map = change->call->map,
-                              .key = &change->key,
-                              .bytes = change->bytes,
-                              .amount = change->amount,
-                              .max = command_value_max(change->call)};
-}
-
-static enum strobe_status make_appended(void *context, const struct seen *seen, struct strobe_entry **entry) {
-    struct change *change = context;
-    struct amendment amendment = amendment_of(change);
-    enum strobe_status status = amend_append(&amendment, seen, entry);
-    change->complaint = amend_fault_text(amendment.fault);
-    change->number = amendment.number;
-    return status;
-}
-
-static enum strobe_status make_overwritten(void *context, const struct seen *seen, struct strobe_entry **entry) {
-    struct change *change = context;
-    size_t end = change->offset + change->bytes.len, len = end > seen->len ? end : seen->len;
-    change->number = (int64_t)(change->bytes.len == 0 ? seen->len : len);
-    if (change->bytes.len == 0 || is_too_long(change, end)) return STROBE_OK;
-    enum strobe_status status = make_value(change, seen, NULL, len, entry);
-    if (status != STROBE_OK) return status;
-    char *fill = strobe_entry_fill(*entry);
-    size_t kept = seen->len < change->offset ? seen->len : change->offset;
-    if (kept > 0) memcpy(fill, seen->value, kept);
-    memset(fill + kept, 0, change->offset - kept);
-    memcpy(fill + change->offset, change->bytes.data, change->bytes.len);
-    if (seen->len > end) memcpy(fill + end, seen->value + end, seen->len - end);
-    return STROBE_OK;
+/* What both doors need to know of CALL. */
+static struct amendment amendment_of(const struct command_call *call, const struct strobe_key *key) {
+    return (struct amendment){.map = call->map, .key = key, .max = command_value_max(call)};
 }
 
 static enum strobe_status make_added(void *context, const struct seen *seen, struct strobe_entry **entry) {
     struct change *change = context;
-    struct amendment amendment = amendment_of(change);
+    struct amendment amendment = amendment_of(change->call, &change->key);
+    amendment.amount = change->amount;
     enum strobe_status status = amend_add(&amendment, seen, entry);
     change->complaint = amend_fault_text(amendment.fault);
     change->number = amendment.number;
@@ -563,24 +531,122 @@ static bool change_word(struct change *change, change_make *make) {
     return status == STROBE_OK && change->complaint == NULL;
 }
 
+/* ---- APPEND, SETRANGE -------------------------------------------------------------------------------------- */
+
+/* A write of bytes into a value, the context of make_written; and the job that goes on with it when that is large. */
+struct writing {
+    struct command_job job; /* first, so that a job is a writing */
+    struct command_call call;
+    struct strobe_key key;
+    struct amendment amendment;
+    struct draft draft;
+    change_make *make;
+    struct strobe_blob *blob; /* a job's: owned, a share of the bytes' */
+    char copied[];            /* a job's: the key, and the bytes if they are in no blob */
+};
+
+static enum strobe_status make_appended(void *context, const struct seen *seen, struct strobe_entry **entry) {
+    return amend_append(context, seen, entry);
+}
+
+static enum strobe_status make_overwritten(void *context, const struct seen *seen, struct strobe_entry **entry) {
+    return amend_overwrite(context, seen, entry);
+}
+
+/* Puts the value, unless it is not ready: false. Else the reply is written. */
+static bool writing_put(struct writing *writing) {
+    struct amendment *amendment = &writing->amendment;
+    struct command_call *call = &writing->call;
+    enum strobe_status status = change_entry(call, &writing->key, writing->make, amendment);
+    if (status == STROBE_OK && amendment->is_later) return false;
+    draft_end(&writing->draft, status == STROBE_OK);
+    if (status != STROBE_OK) {
+        command_error_status(call, status);
+    } else if (amendment->fault != AMEND_NONE) {
+        strobe_reply_error(call->reply, "ERR", amend_fault_text(amendment->fault));
+    } else {
+        strobe_reply_integer(call->reply, amendment->number);
+    }
+    return true;
+}
+
+static enum command_slice writing_slice(struct command_job *job, struct strobe_reply *reply) {
+    struct writing *writing = (struct writing *)job;
+    if (!draft_step(&writing->draft, STROBE_CHANGE_SLICE)) return COMMAND_SLICE_MORE;
+    struct conn *conn = writing->call.session->conn;
+    if (conn != NULL && hold_goes_on(conn)) return COMMAND_SLICE_WAIT;
+    writing->call.reply = reply;
+    (void)strobe_map_tick(writing->call.map);
+    return writing_put(writing) ? COMMAND_SLICE_DONE : COMMAND_SLICE_MORE;
+}
+
+static void writing_release(struct command_job *job) {
+    struct writing *writing = (struct writing *)job;
+    draft_end(&writing->draft, false);
+    strobe_blob_release(writing->blob);
+    free(writing);
+}
+
+/* A job that goes on with BEGUN, whose draft it takes. NULL without memory. */
+static struct writing *writing_job(const struct writing *begun) {
+    struct strobe_slice bytes = begun->amendment.bytes;
+    size_t own = begun->blob == NULL ? bytes.len : 0;
+    struct writing *writing = malloc(sizeof *writing + begun->key.len + own);
+    if (writing == NULL) return NULL;
+    *writing = *begun;
+    writing->job = (struct command_job){writing_slice, writing_release,
+                                        sizeof *writing + begun->key.len + own + draft_memory(&begun->draft)};
+    memcpy(writing->copied, begun->key.data, begun->key.len);
+    writing->key.data = writing->copied;
+    if (begun->blob != NULL) {
+        (void)strobe_blob_share(begun->blob);
+    } else {
+        bytes.data = memcpy(writing->copied + begun->key.len, bytes.data, bytes.len);
+    }
+    writing->amendment.bytes = writing->draft.bytes = bytes;
+    writing->amendment.key = &writing->key;
+    writing->amendment.draft = &writing->draft;
+    writing->call.request = NULL;
+    writing->call.large = NULL;
+    return writing;
+}
+
+/* Writes word I of CALL into the value of word 1. */
+static enum command_outcome write_word(struct command_call *call, size_t i, size_t offset, change_make *make) {
+    struct writing writing = {.call = *call, .make = make, .blob = command_blob(call, i)};
+    if (!command_new_key(call, 1, &writing.key)) return COMMAND_DONE;
+    writing.amendment = amendment_of(call, &writing.key);
+    writing.amendment.bytes = command_arg(call, i);
+    writing.amendment.blob = writing.blob;
+    writing.amendment.offset = offset;
+    writing.amendment.draft = &writing.draft;
+    writing.amendment.may_wait = call->access == NULL && call->session != NULL;
+    if (writing_put(&writing)) return COMMAND_DONE;
+    struct writing *job = writing_job(&writing);
+    if (job == NULL) {
+        draft_end(&writing.draft, false);
+        command_error_status(call, STROBE_NO_MEMORY);
+        return COMMAND_DONE;
+    }
+    call->job = &job->job;
+    return COMMAND_LATER;
+}
+
 enum command_outcome cmd_append(struct command_call *call) {
-    struct change change = {.call = call, .bytes = command_arg(call, 2)};
-    if (change_word(&change, make_appended)) strobe_reply_integer(call->reply, change.number);
-    return COMMAND_DONE;
+    return write_word(call, 2, 0, make_appended);
 }
 
 enum command_outcome cmd_setrange(struct command_call *call) {
-    struct change change = {.call = call, .bytes = command_arg(call, 3)};
     int64_t offset;
     if (!command_integer(call, 2, &offset)) return COMMAND_DONE;
     if (offset < 0) {
         strobe_reply_error(call->reply, "ERR", "offset is out of range");
         return COMMAND_DONE;
     }
-    change.offset = (size_t)offset;
-    if (change_word(&change, make_overwritten)) strobe_reply_integer(call->reply, change.number);
-    return COMMAND_DONE;
+    return write_word(call, 3, (size_t)offset, make_overwritten);
 }
+
+/* ---- numbers ---------------------------------------------------------------------------------------------- */
 
 static enum command_outcome add(struct command_call *call, int64_t amount) {
     struct change change = {.call = call, .amount = amount};

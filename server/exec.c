@@ -17,7 +17,7 @@
  *     to the reply    afterwards  spliced    afterwards  spliced
  *
  * What the commands take out of the map is freed when the locks are left, and values of 16 KiB and more wait for EXEC
- * as blobs, so they are shared and not copied. APPEND, SETRANGE and INCR copy inside.
+ * as blobs, so they are shared and not copied. SETRANGE and APPEND may copy inside.
  *
  * On failure: what EXEC needs for itself (parts, snapshots, empty tables) comes before the first change; without memory
  * for it nothing happens, or the one command fails that needs it. A command that fails writes its error, and the others

@@ -11,7 +11,7 @@ struct conn;
  * ATTENTION_PAUSE is set. */
 bool hold_begin(struct conn *conn, bool is_write);
 
-/* For a job of many commands, before the next: does a pause hold it? Then its step is to be WAIT. */
+/* For a job, before it writes what others see: does a pause hold it? Then its step is to be WAIT. */
 bool hold_goes_on(struct conn *conn);
 
 #endif

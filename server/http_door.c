@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "map/map.h"
 #include "protocol/http_request.h"
 #include "protocol/http_writer.h"
 #include "server/attention.h"
+#include "server/draft.h"
 #include "server/hold.h"
 #include "server/http_policy.h"
 #include "server/http_routes.h"
@@ -31,6 +33,8 @@ struct http_conn {
     struct strobe_http_request request;
     struct http_policy_memo memo;
     struct upload upload; /* of the request under way, if its body is large */
+    struct draft draft;   /* the same, if it changes a large value */
+    bool waits;           /* it is whole, and what its answer needs is made in slices */
     uint64_t answered;    /* requests */
     char *origin;         /* owned: the last Origin that was allowed, which answers in jobs name too; or NULL */
     enum strobe_http_method last;
@@ -53,6 +57,7 @@ static void http_close(struct conn *conn, void *state) {
 
     (void)conn;
     upload_end(&http->upload);
+    draft_end(&http->draft, false);
     free(http->origin);
     strobe_http_request_fini(&http->request);
 }
@@ -70,7 +75,7 @@ static enum conn_half http_half(const struct conn *conn, const void *state) {
 static size_t http_memory(const void *state) {
     const struct http_conn *http = state;
 
-    return strobe_http_request_memory(&http->request) + upload_memory(&http->upload);
+    return strobe_http_request_memory(&http->request) + upload_memory(&http->upload) + draft_memory(&http->draft);
 }
 
 static struct http_policy policy_of(struct worker *worker) {
@@ -152,18 +157,25 @@ static bool take_piece(void *context, struct strobe_slice piece) {
     return upload_take(context, piece);
 }
 
-/* How the body is to come that the route takes: a large value is filled in as it comes, if its length is known. */
+/* How the body is to come that the route takes: a large value is filled in as it comes, at once if its length
+ * is known. */
 static struct strobe_http_accept accept_body(const struct http_call *call, struct http_conn *http) {
     const struct strobe_http_request *request = call->request;
     const struct config *config = worker_config(call->worker);
     bool is_value = call->route->body == HTTP_BODY_VALUE;
     struct strobe_http_accept accept = {.max_body = is_value ? config->max_value : config->max_request};
 
-    if (is_value && request->content_length >= STROBE_HTTP_UPLOAD_MIN && request->content_length <= accept.max_body) {
+    if (!is_value) return accept;
+    if (request->chunked) {
+        upload_begin(&http->upload, call->map, UPLOAD_UNKNOWN);
+        accept.take_from = STROBE_HTTP_UPLOAD_MIN;
+    } else if (request->content_length >= STROBE_HTTP_UPLOAD_MIN && request->content_length <= accept.max_body) {
         upload_begin(&http->upload, call->map, (size_t)request->content_length);
-        accept.take = take_piece;
-        accept.context = &http->upload;
+    } else {
+        return accept;
     }
+    accept.take = take_piece;
+    accept.context = &http->upload;
     return accept;
 }
 
@@ -214,21 +226,46 @@ static enum conn_answer give_up_bad(struct conn *conn, struct http_conn *http, c
     return give_up(conn, http, refused);
 }
 
+static enum conn_step answer_step(struct conn *conn, void *context);
+
+/* What the answer needs is made in slices by a job, which then asks for it again. The request outlives its input for
+ * that, so what was begun of a draft goes, whose bytes may lie there. Results: no without memory. */
+static bool answer_later(struct conn *conn, struct http_conn *http) {
+    if (http->waits) {
+        return true;
+    }
+    draft_end(&http->draft, false);
+    if (!strobe_http_request_keep(&http->request)) {
+        return false;
+    }
+    conn_work(conn, &(struct conn_job){.step = answer_step, .context = http});
+    http->waits = true;
+    return true;
+}
+
 /* The request is whole: answers it, or refuses it, and makes ready for the next. */
 static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct strobe_http_refusal refused,
                                bool is_last) {
     struct strobe_http_request *request = &http->request;
     struct http_call call;
 
+    if (refused.status == 0 && !upload_settle(&http->upload, STROBE_CHANGE_SLICE)) {
+        return answer_later(conn, http) ? CONN_PAUSE : answer(conn, http, http_no_memory, is_last);
+    }
     call_begin(&call, conn, http);
+    call.draft = &http->draft;
     call.reply.keep_alive = request->keep_alive && !(is_last && conn_stopping(conn));
     call.route = http_routes_find(request, &call.rest);
-    call.value = upload_value(&http->upload);
     if (refused.status != 0) {
         http_routes_refuse(&call, refused);
     } else {
+        call.value = upload_value(&http->upload);
         http_routes_answer(&call);
     }
+    if (call.is_later) {
+        return answer_later(conn, http) ? CONN_PAUSE : answer(conn, http, http_no_memory, is_last);
+    }
+    http->waits = false;
     count_answer(&call);
     http->answered++;
     http->begins = 0;
@@ -243,6 +280,26 @@ static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct
         return is_last ? CONN_CLOSE : CONN_LINGER;
     }
     return call.was_long && !is_last ? CONN_PAUSE : CONN_MORE;
+}
+
+/* A slice of what comes before an answer, or the answer. */
+static enum conn_step answer_step(struct conn *conn, void *context) {
+    struct http_conn *http = context;
+    enum conn_answer said;
+
+    if (!draft_step(&http->draft, STROBE_CHANGE_SLICE)) {
+        return CONN_STEP_AGAIN;
+    }
+    if (hold_goes_on(conn)) {
+        return CONN_STEP_WAIT;
+    }
+    strobe_map_tick(worker_map(conn_worker(conn)));
+    said = answer(conn, http, http_fine, false);
+    if (http->waits) {
+        return CONN_STEP_AGAIN;
+    }
+    client_did(conn_client(conn), strobe_http_method_name(http->last), 1);
+    return said == CONN_MORE || said == CONN_PAUSE ? CONN_STEP_DONE : CONN_STEP_CLOSE;
 }
 
 /* Takes one request, or as much of it as there is, from INPUT behind *USED. Results: MORE also when the request was

@@ -264,7 +264,7 @@ static enum strobe_status build(struct http_call *call, const struct strobe_key 
     struct strobe_entry_spec spec = {
         .key = key,
         .value = call->request->body.data,
-        .len = call->request->body.len,
+        .len = blob != NULL ? 0 : call->request->body.len, /* 0: all of the blob */
         .blob = blob,
         .expiry = expiry,
         .type = plan->type.len != 0 ? plan->type.data : NULL,

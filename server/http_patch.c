@@ -6,7 +6,8 @@
  *      judge -> change_entry( look -> conditions -> amend.c ) -> 200 with the new number or length
  *
  * Always: conditions are judged by the very state that the change is made from, so there is no gap between them. The
- * body of a large append is in a blob by then and is copied outside of the lock. Expiry and content type are kept.
+ * body of a large append is in a blob by then, and a large value is copied in slices, between which the door serves
+ * others and then calls again. Expiry and content type are kept.
  * On failure the entry is as it was. Not here: how a change is made at one instant (change.c).
  */
 #include "server/http_patch.h"
@@ -90,6 +91,7 @@ static enum strobe_status make(void *context, const struct seen *seen, struct st
 
     patch->seen = seen->version;
     patch->condition = http_check_conditions(patch->request, seen);
+    patch->amendment.is_later = false;
     if (patch->condition != HTTP_CONDITION_HOLDS) return STROBE_OK;
     return patch->appends ? amend_append(&patch->amendment, seen, entry) : amend_add(&patch->amendment, seen, entry);
 }
@@ -130,10 +132,16 @@ static void change(struct http_call *call, const struct strobe_key *key, const s
     patch.amendment = (struct amendment){.map = call->map,
                                          .key = key,
                                          .bytes = body,
+                                         .blob = call->value,
+                                         .draft = call->draft,
+                                         .may_wait = true,
                                          .amount = plan->amount,
                                          .max = (size_t)worker_config(call->worker)->max_value};
     strobe_map_tick(call->map);
     status = change_entry_to(&caller, key, make, &patch, &version);
+    call->is_later = status == STROBE_OK && patch.amendment.is_later;
+    if (call->is_later) return;
+    draft_end(call->draft, version != 0);
     if (status != STROBE_OK) {
         http_answer_status(call, status);
     } else if (patch.condition != HTTP_CONDITION_HOLDS) {

@@ -17,6 +17,7 @@
 
 struct conn;
 struct metrics_slot;
+struct draft;
 struct services;
 struct worker;
 
@@ -32,6 +33,8 @@ struct http_call {
     struct strobe_blob *value;      /* the body, if it was filled in as a value already, else NULL: request->body */
     struct strobe_http_reply reply; /* ready for begin() */
     bool has_job;                   /* the answer goes on in a job that was given to the connection */
+    struct draft *draft;            /* for a large change, made in slices: when it is not whole yet, see is_later */
+    bool is_later;                  /* nothing was written: the handler shall be called again when DRAFT is whole */
     bool was_long;                  /* others shall have their turn before this connection's next request */
 };
 

@@ -59,7 +59,9 @@ struct stream {
 
     enum stream_value value;
     struct strobe_blob *blob; /* a share of the value under way */
-    size_t at;                /* bytes of it checked, or written */
+    const char *bytes;        /* of it, LEN */
+    size_t len;
+    size_t at; /* bytes of it checked, or written */
     bool is_utf8;
     uint64_t version, expiry; /* of its entry */
 };
@@ -105,6 +107,7 @@ static bool is_wanted(struct stream *stream, struct strobe_slice key) {
 static void open_value(struct stream *stream, const struct strobe_entry *entry, struct strobe_blob *blob) {
     stream->value = VALUE_CHECKED;
     stream->blob = strobe_blob_share(blob);
+    stream->bytes = strobe_entry_value(entry, &stream->len);
     stream->at = 0;
     stream->is_utf8 = true;
     stream->version = strobe_entry_version(entry);
@@ -151,18 +154,13 @@ static enum strobe_visit take(void *context, const struct strobe_entry *entry) {
 
 /* The next piece of the blob, of at most MAX bytes. */
 static struct strobe_slice next_piece(const struct stream *stream, size_t max) {
-    size_t len;
-    const char *bytes = strobe_blob_bytes(stream->blob, &len);
+    size_t len = stream->len - stream->at;
 
-    len -= stream->at;
-    return strobe_slice_make(bytes + stream->at, len < max ? len : max);
+    return strobe_slice_make(stream->bytes + stream->at, len < max ? len : max);
 }
 
 static bool is_last(const struct stream *stream, struct strobe_slice piece) {
-    size_t len;
-
-    strobe_blob_bytes(stream->blob, &len);
-    return stream->at + piece.len == len;
+    return stream->at + piece.len == stream->len;
 }
 
 /* Looks at the next piece of the blob: is it UTF-8 still? When that is known of all of it, writing begins. */

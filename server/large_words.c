@@ -80,6 +80,7 @@ static void take(void *context, struct strobe_slice piece) {
         return;
     }
     if (request->upload.len < request->upload.total) return;
+    (void)upload_settle(&request->upload, 0); /* a known length leaves nothing to move */
     request->words[request->count++] =
         (struct large_word){.index = request->index, .blob = strobe_blob_share(upload_value(&request->upload))};
     request->memory += request->upload.total;

@@ -47,6 +47,14 @@ static void map_release(void *context, void *memory, size_t size, size_t align) 
     sdallocx(memory, size, align <= 16 ? 0 : MALLOCX_ALIGN(align));
 }
 
+static bool map_shrink(void *context, void *memory, size_t size, size_t smaller, size_t align) {
+    int flags = align <= 16 ? 0 : MALLOCX_ALIGN(align);
+
+    (void)context;
+    (void)size;
+    return xallocx(memory, smaller, 0, flags) == nallocx(smaller, flags);
+}
+
 static uint64_t figure(const char *name) {
     size_t value = 0;
     size_t len = sizeof value;
@@ -108,6 +116,16 @@ static void map_release(void *context, void *memory, size_t size, size_t align) 
     free(memory);
 }
 
+/* libc's realloc may move. */
+static bool map_shrink(void *context, void *memory, size_t size, size_t smaller, size_t align) {
+    (void)context;
+    (void)memory;
+    (void)size;
+    (void)smaller;
+    (void)align;
+    return false;
+}
+
 static void allocator_figures(struct memory_figures *figures) {
     struct mallinfo2 info = mallinfo2();
 
@@ -139,7 +157,7 @@ const char *memory_allocator_name(void) {
 
 #endif
 
-static const struct strobe_allocator map_allocator = {map_alloc, map_release, NULL};
+static const struct strobe_allocator map_allocator = {map_alloc, map_release, NULL, map_shrink};
 
 const struct strobe_allocator *memory_allocator(void) {
     return &map_allocator;

@@ -116,6 +116,12 @@ static void reaper_release(void *context, void *memory, size_t size, size_t alig
     if (!waits) reaper->inner->release(reaper->inner->context, memory, size, align);
 }
 
+static bool reaper_shrink(void *context, void *memory, size_t size, size_t smaller, size_t align) {
+    const struct reaper *reaper = context;
+
+    return reaper->inner->shrink(reaper->inner->context, memory, size, smaller, align);
+}
+
 const struct strobe_allocator *reaper_allocator(const struct reaper *reaper) {
     return &reaper->allocator;
 }
@@ -127,6 +133,7 @@ struct reaper *reaper_new(const struct strobe_allocator *inner, uint64_t most) {
     reaper->inner = inner;
     reaper->most = most;
     reaper->allocator = (struct strobe_allocator){.alloc = reaper_alloc, .release = reaper_release, .context = reaper};
+    if (inner->shrink != NULL) reaper->allocator.shrink = reaper_shrink;
     if (uv_mutex_init(&reaper->lock) != 0) goto no_lock;
     if (uv_cond_init(&reaper->work) != 0) goto no_work;
     if (uv_cond_init(&reaper->idle) != 0) goto no_idle;

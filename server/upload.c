@@ -9,8 +9,10 @@
  * doubles with what has come, and the bytes move to the new room in pieces twice as long as those that arrive.
  * Always: the room is at most twice what came (or UPLOAD_FIRST); the rooms are the total halved, again and again, so
  * the last is exact, and after each growth as much is still to come as there is to move: OLD is empty before the next.
+ * Where no length is announced the rooms double, the end may come while there is something to move, which is done in
+ * slices then, and what is left of the last room is given back.
  * On failure: no memory for the next room leaves what came where it is.
- * Not here: bodies whose length is not announced, and small ones (protocol/http_request.c gathers them).
+ * Not here: small bodies (protocol/http_request.c gathers them) and words (the input does).
  */
 #include "server/upload.h"
 
@@ -27,13 +29,6 @@ void upload_begin(struct upload *upload, struct strobe_map *map, size_t total) {
     *upload = (struct upload){.map = map, .total = total};
 }
 
-static size_t room_of(struct strobe_blob *blob) {
-    size_t room = 0;
-
-    if (blob != NULL) strobe_blob_bytes(blob, &room);
-    return room;
-}
-
 /* Moves at most MOST bytes out of the old room, and gives it back when it is empty. */
 static void move(struct upload *upload, size_t most) {
     size_t left = upload->behind - upload->moved;
@@ -46,38 +41,59 @@ static void move(struct upload *upload, size_t most) {
     if (len == left) {
         strobe_blob_release(upload->old);
         upload->old = NULL;
+        upload->old_room = 0;
     }
+}
+
+/* A room that NEEDED bytes fit in. */
+static size_t room_for(const struct upload *upload, size_t needed) {
+    size_t room = upload->total;
+
+    if (room == UPLOAD_UNKNOWN) {
+        room = needed > UPLOAD_FIRST ? needed : UPLOAD_FIRST;
+        return room < STROBE_VALUE_MAX / 2 ? 2 * room : STROBE_VALUE_MAX;
+    }
+    while (room / 2 >= needed && room / 2 >= UPLOAD_FIRST) room -= room / 2;
+    return room;
 }
 
 /* Takes a room that NEEDED bytes fit in. */
 static bool grow(struct upload *upload, size_t needed) {
-    struct strobe_blob *blob;
-    size_t room = upload->total;
+    size_t room = room_for(upload, needed);
+    struct strobe_blob *blob = strobe_blob_new(upload->map, room);
 
-    while (room / 2 >= needed && room / 2 >= UPLOAD_FIRST) room -= room / 2;
-    blob = strobe_blob_new(upload->map, room);
     if (blob == NULL) return false;
     move(upload, SIZE_MAX); /* nothing is left by now: see above */
     upload->old = upload->blob;
+    upload->old_room = upload->room;
     upload->behind = upload->len;
     upload->moved = 0;
     upload->blob = blob;
+    upload->room = room;
     return true;
 }
 
 bool upload_take(struct upload *upload, struct strobe_slice piece) {
     assert(piece.len <= upload->total - upload->len);
     if (piece.len == 0) return true;
-    if (upload->len + piece.len > room_of(upload->blob) && !grow(upload, upload->len + piece.len)) return false;
+    if (upload->len + piece.len > upload->room && !grow(upload, upload->len + piece.len)) return false;
     memcpy(strobe_blob_bytes(upload->blob, NULL) + upload->len, piece.data, piece.len);
     upload->len += piece.len;
     move(upload, 2 * piece.len);
     return true;
 }
 
+bool upload_settle(struct upload *upload, size_t most) {
+    if (upload->len == 0) return true;
+    move(upload, most);
+    if (upload->old != NULL) return false;
+    if (upload->room > upload->len) strobe_blob_settle(upload->blob, upload->len, 0);
+    upload->room = upload->len;
+    return true;
+}
+
 struct strobe_blob *upload_value(const struct upload *upload) {
-    if (upload->map == NULL) return NULL;
-    assert(upload->len == upload->total && upload->old == NULL);
+    assert(upload->old == NULL && upload->len == upload->room);
     return upload->blob;
 }
 
@@ -88,5 +104,5 @@ void upload_end(struct upload *upload) {
 }
 
 size_t upload_memory(const struct upload *upload) {
-    return room_of(upload->blob) + room_of(upload->old);
+    return upload->room + upload->old_room;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "map/map.h"
 #include "protocol/slice.h"
@@ -14,19 +15,26 @@ struct upload {
     struct strobe_map *map;
     struct strobe_blob *blob; /* owned; NULL before the first byte */
     struct strobe_blob *old;  /* owned: where the first bytes still lie, or NULL */
-    size_t total;             /* bytes that were announced */
+    size_t room, old_room;    /* bytes of these */
+    size_t total;             /* bytes that were announced; UPLOAD_UNKNOWN: none were */
     size_t len;               /* bytes that came */
     size_t moved;             /* of those that lay in OLD, how many lie in BLOB too */
     size_t behind;            /* how many lay in OLD */
 };
 
-/* Begins an upload of TOTAL bytes (1 to STROBE_VALUE_MAX) for MAP (borrowed until end). Allocates nothing. */
+#define UPLOAD_UNKNOWN SIZE_MAX
+
+/* Begins an upload of TOTAL bytes (1 to STROBE_VALUE_MAX, or UPLOAD_UNKNOWN) for MAP (borrowed until end). Allocates
+ * nothing. */
 void upload_begin(struct upload *upload, struct strobe_map *map, size_t total);
 
 /* Adds PIECE (borrowed until return), which must not pass TOTAL. Results: no without memory; all is as it was then. */
 bool upload_take(struct upload *upload, struct strobe_slice piece);
 
-/* The value, once all of it has come: shared by the caller who wants to keep it. NULL when no upload is under way. */
+/* All has come: makes the value ready, moving at most MOST bytes. Results: no when there are more to move: ask again. */
+bool upload_settle(struct upload *upload, size_t most);
+
+/* The value, once that is done: shared by the caller who wants to keep it. NULL when nothing came. */
 struct strobe_blob *upload_value(const struct upload *upload);
 
 /* Lets go of everything, finished or not; UPLOAD is all zero again. */

@@ -231,7 +231,7 @@ void bench_memory_purge(void) {
 #endif
 
 struct strobe_map *bench_map_new(void) {
-    static const struct strobe_allocator allocator = {bench_alloc, bench_release, NULL};
+    static const struct strobe_allocator allocator = {bench_alloc, bench_release, NULL, NULL};
     struct strobe_map *map;
 
     if (strobe_map_new(&(struct strobe_map_options){.allocator = &allocator}, &map) != STROBE_OK)

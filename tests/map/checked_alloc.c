@@ -42,15 +42,29 @@ static void *take(void *context, size_t size, size_t align) {
     return (char *)header + HEADER;
 }
 
+static void check(const struct header *header, size_t size, size_t align) {
+    if (header->magic == MAGIC && header->size == size && header->align == align) return;
+    (void)fprintf(stderr, "released with size %zu align %zu, allocated with %zu %zu\n", size, align, header->size,
+                  header->align);
+    abort();
+}
+
+static bool shrink(void *context, void *memory, size_t size, size_t smaller, size_t align) {
+    struct checked_alloc *checked = context;
+    struct header *header = (struct header *)(void *)((char *)memory - HEADER);
+
+    check(header, size, align);
+    memset((char *)memory + smaller, 0x5a, size - smaller);
+    header->size = smaller;
+    atomic_fetch_sub(&checked->bytes, size - smaller);
+    return true;
+}
+
 static void release(void *context, void *memory, size_t size, size_t align) {
     struct checked_alloc *checked = context;
     struct header *header = (struct header *)(void *)((char *)memory - HEADER);
 
-    if (header->magic != MAGIC || header->size != size || header->align != align) {
-        (void)fprintf(stderr, "released with size %zu align %zu, allocated with %zu %zu\n", size, align, header->size,
-                      header->align);
-        abort();
-    }
+    check(header, size, align);
     memset(memory, 0x5a, size);
     header->magic = 0;
     atomic_fetch_sub(&checked->live, 1);
@@ -60,6 +74,6 @@ static void release(void *context, void *memory, size_t size, size_t align) {
 
 void checked_alloc_init(struct checked_alloc *checked) {
     memset(checked, 0, sizeof *checked);
-    checked->allocator = (struct strobe_allocator){take, release, checked};
+    checked->allocator = (struct strobe_allocator){take, release, checked, shrink};
     checked->random = 1;
 }

@@ -241,6 +241,74 @@ static void test_a_small_blob_stays_a_blob(void **state) {
     map_world_close(&w);
 }
 
+static void test_a_longer_entry_shares_the_blob_of_a_shorter_one(void **state) {
+    enum { LEN = 20000, MORE = 7, ROOM = 20010 };
+    struct map_world w;
+    struct strobe_key key;
+    struct strobe_entry *old, *grown;
+    struct strobe_blob *blob;
+    char *place;
+    size_t len;
+
+    (void)state;
+    map_world_open(&w, 1);
+    key = map_world_key(&w, "k");
+    blob = strobe_blob_new(w.map, ROOM);
+    memset(strobe_blob_bytes(blob, NULL), 'a', LEN);
+    strobe_blob_settle(blob, LEN, ROOM - LEN);
+    assert_int_equal(strobe_entry_new(w.map, &(struct strobe_entry_spec){.key = &key, .blob = blob}, &old), STROBE_OK);
+    strobe_blob_release(blob);
+    assert_null(strobe_blob_extend(blob, LEN, ROOM - LEN + 1)); /* no room */
+    assert_null(strobe_blob_extend(blob, LEN - 1, 1));          /* it has those bytes itself */
+    assert_null(strobe_blob_extend(blob, LEN + 1, 1));
+    place = strobe_blob_extend(blob, LEN, MORE);
+    assert_ptr_equal(place, strobe_blob_bytes(blob, NULL) + LEN);
+    assert_null(strobe_blob_extend(blob, LEN, 1)); /* the place is taken */
+    strobe_blob_retract(blob, LEN);
+    assert_ptr_equal(strobe_blob_extend(blob, LEN, MORE), place); /* and free again */
+    memset(place, 'b', MORE);
+    assert_int_equal(
+        strobe_entry_new(w.map, &(struct strobe_entry_spec){.key = &key, .blob = blob, .len = LEN + MORE}, &grown),
+        STROBE_OK);
+    assert_ptr_equal(strobe_entry_value(old, &len), strobe_blob_bytes(blob, NULL));
+    assert_int_equal(len, LEN);
+    assert_ptr_equal(strobe_entry_value(grown, &len), strobe_blob_bytes(blob, NULL));
+    assert_int_equal(len, LEN + MORE);
+    assert_int_equal(strobe_entry_memory(old), strobe_entry_memory(grown)); /* of a blob that has its room */
+    strobe_entry_free(w.map, old);
+    assert_non_null(strobe_blob_extend(strobe_entry_blob(grown), LEN + MORE, ROOM - LEN - MORE));
+    assert_int_equal(strobe_entry_value(grown, &len)[LEN], 'b');
+    strobe_entry_free(w.map, grown);
+    map_world_close(&w);
+}
+
+static void test_a_blob_gives_back_what_it_does_not_need(void **state) {
+    struct map_world w;
+    struct strobe_blob *blob;
+    size_t before, len;
+
+    (void)state;
+    map_world_open(&w, 1);
+    before = w.memory.bytes;
+    blob = strobe_blob_new(w.map, 100000);
+    strobe_blob_settle(blob, 30000, 500);
+    assert_int_equal(w.memory.bytes - before, strobe_blob_memory(blob));
+    assert_true(strobe_blob_memory(blob) < 31000);
+    (void)strobe_blob_bytes(blob, &len);
+    assert_int_equal(len, 30000);
+    assert_null(strobe_blob_extend(blob, 30000, 501));
+    assert_non_null(strobe_blob_extend(blob, 30000, 500));
+    strobe_blob_release(blob);
+    w.memory.allocator.shrink = NULL; /* then it is room for more */
+    blob = strobe_blob_new(w.map, 100000);
+    strobe_blob_settle(blob, 30000, 0);
+    assert_true(strobe_blob_memory(blob) >= 100000);
+    assert_non_null(strobe_blob_extend(blob, 30000, 70000));
+    strobe_blob_release(blob);
+    assert_int_equal(w.memory.bytes, before);
+    map_world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_layout_keeps_every_byte),
@@ -249,6 +317,8 @@ int main(void) {
         cmocka_unit_test(test_what_is_over_a_limit_is_refused),
         cmocka_unit_test(test_entries_share_a_blob_and_the_last_frees_it),
         cmocka_unit_test(test_a_small_blob_stays_a_blob),
+        cmocka_unit_test(test_a_longer_entry_shares_the_blob_of_a_shorter_one),
+        cmocka_unit_test(test_a_blob_gives_back_what_it_does_not_need),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

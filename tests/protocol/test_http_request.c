@@ -887,6 +887,71 @@ static void test_a_body_can_be_taken_as_it_comes(void **state) {
     }
 }
 
+/* Feeds BYTES in pieces of STEP bytes, each in memory of its own, which lives to the end of the next. */
+static enum strobe_http_step feed_in_steps(struct strobe_http_request *request, const char *bytes, size_t step,
+                                           const struct strobe_http_accept *accept) {
+    enum strobe_http_step said = STROBE_HTTP_MORE;
+    size_t len = strlen(bytes), at = 0, used;
+
+    while (at < len && said == STROBE_HTTP_MORE) {
+        size_t size = len - at < step ? len - at : step, taken = 0;
+        char *piece = test_malloc(size);
+
+        memcpy(piece, bytes + at, size);
+        do {
+            said = strobe_http_request_feed(request, piece + taken, size - taken, &used);
+            taken += used;
+            if (said == STROBE_HTTP_HEAD) assert_true(strobe_http_request_accept(request, accept));
+        } while (said == STROBE_HTTP_HEAD);
+        at += taken;
+        if (said == STROBE_HTTP_DONE) assert_true(strobe_http_request_keep(request));
+        test_free(piece);
+    }
+    assert_int_equal(at, len);
+    return said;
+}
+
+static void test_a_body_is_taken_once_it_is_long_enough(void **state) {
+    static const char bytes[] = "PUT /kv/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                                "chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n4\r\nefgh\r\n0\r\n\r\n";
+
+    (void)state;
+    for (size_t from = 0; from <= 10; from++) {
+        for (size_t step = 1; step < sizeof bytes; step++) {
+            struct taken taken = {.room = sizeof taken.bytes};
+            struct strobe_http_accept accept = {.max_body = 8, .take = take_some, .take_from = from, .context = &taken};
+            struct strobe_http_request request;
+
+            assert_true(strobe_http_request_init(&request, NULL));
+            assert_int_equal(feed_in_steps(&request, bytes, step, &accept), STROBE_HTTP_DONE);
+            assert_int_equal(taken.len, from <= 8 ? 8 : 0);
+            assert_int_equal(request.body.len, from <= 8 ? 0 : 8);
+            assert_memory_equal(from <= 8 ? taken.bytes : request.body.data, "abcdefgh", 8);
+            strobe_http_request_next(&request);
+            assert_int_equal(strobe_http_request_memory(&request), 0);
+            strobe_http_request_fini(&request);
+        }
+    }
+}
+
+static void test_a_request_that_is_kept_outlives_its_bytes(void **state) {
+    static const char bytes[] = "PUT /kv/a?b HTTP/1.1\r\nHost: a\r\nTTL: 30\r\nContent-Length: 6\r\n\r\nabcdef";
+
+    (void)state;
+    for (size_t step = 1; step < sizeof bytes; step++) {
+        const struct strobe_http_accept accept = {.max_body = 6};
+        struct strobe_http_request request;
+
+        assert_true(strobe_http_request_init(&request, NULL));
+        assert_int_equal(feed_in_steps(&request, bytes, step, &accept), STROBE_HTTP_DONE);
+        assert_true(strobe_slice_equal(request.path, STROBE_SLICE("/kv/a")));
+        assert_true(strobe_slice_equal(request.query, STROBE_SLICE("b")));
+        assert_true(strobe_slice_equal(request.body, STROBE_SLICE("abcdef")));
+        assert_true(strobe_slice_equal(strobe_http_request_field(&request, STROBE_HTTP_FIELD_TTL), STROBE_SLICE("30")));
+        strobe_http_request_fini(&request);
+    }
+}
+
 static void test_a_hundred_pipelined_requests_with_an_error_in_the_middle(void **state) {
     struct text text = {test_malloc(8192), 0};
     struct transcript out;
@@ -959,6 +1024,8 @@ int main(void) {
         cmocka_unit_test(test_an_absolute_target_outranks_host),
         cmocka_unit_test(test_limits_can_be_set),
         cmocka_unit_test(test_a_body_can_be_taken_as_it_comes),
+        cmocka_unit_test(test_a_body_is_taken_once_it_is_long_enough),
+        cmocka_unit_test(test_a_request_that_is_kept_outlives_its_bytes),
         cmocka_unit_test(test_a_hundred_pipelined_requests_with_an_error_in_the_middle),
         cmocka_unit_test(test_each_failing_allocation_is_a_refusal),
     };

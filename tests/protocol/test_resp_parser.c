@@ -718,7 +718,7 @@ static void test_a_taken_word_leaves_the_input(void **state) {
 }
 
 static void test_a_reset_drops_what_was_taken(void **state) {
-    static const struct strobe_slice input = {"*1\r\n$1\r\nx\r\n*2\r\n$1\r\ny\r\n$9\r\n12345", 35};
+    const struct strobe_slice input = STROBE_SLICE("*1\r\n$1\r\nx\r\n*2\r\n$1\r\ny\r\n$9\r\n12345");
     struct strobe_resp_parser parser;
     struct strobe_request request;
     size_t first, used;

@@ -749,6 +749,240 @@ static void test_large_word_without_memory_is_answered_and_the_next_request_foll
     close_world(&w);
 }
 
+/* ---- large changes -------------------------------------------------------------------------------------- */
+
+enum { CHANGED_LEN = 3 << 20 };
+
+/* Sets k to CHANGED_LEN bytes, and gives them, followed by room for as many; to be freed. */
+static char *set_large(struct world *w) {
+    char *value = malloc(2 * CHANGED_LEN + 1);
+    assert_non_null(value);
+    for (size_t i = 0; i < CHANGED_LEN; i++) value[i] = (char)(i * 2654435761u >> 13);
+    assert_string_equal(ask_words(w, (const struct strobe_slice[]){{"SET", 3}, {"k", 1}, {value, CHANGED_LEN}}, 3),
+                        "+OK\r\n");
+    return value;
+}
+
+static void assert_value(struct world *w, const char *value, size_t len) {
+    char head[32];
+    int at = sprintf(head, "$%zu\r\n", len);
+    ask(w, "GET k");
+    assert_int_equal(w->answer_len, (size_t)at + len + 2);
+    assert_memory_equal(w->answer, head, (size_t)at);
+    assert_memory_equal(w->answer + at, value, len);
+}
+
+/* Does at most SLICES slices of the job that a command left; with the last one its answer is taken. */
+static bool go_on(struct world *w, struct command_job *job, unsigned slices) {
+    enum command_slice slice = COMMAND_SLICE_MORE;
+    while (slices-- > 0 && slice == COMMAND_SLICE_MORE) slice = job->slice(job, &w->reply);
+    if (slice == COMMAND_SLICE_MORE) return false;
+    assert_int_equal(slice, COMMAND_SLICE_DONE);
+    job->release(job);
+    take_answer(w);
+    return true;
+}
+
+static struct command_job *ask_later(struct world *w, const char *line) {
+    assert_string_equal(ask(w, line), "");
+    assert_int_equal(w->outcome, COMMAND_LATER);
+    return w->call.job;
+}
+
+static void test_large_value_grows_by_a_job_and_then_in_place(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    char *value = set_large(&w);
+    struct command_job *job = ask_later(&w, "APPEND k xyz");
+    assert_value(&w, value, CHANGED_LEN); /* nobody sees it before it is whole */
+    assert_true(go_on(&w, job, 1000));
+    assert_string_equal(w.answer, ":3145731\r\n");
+    memcpy(value + CHANGED_LEN, "xyz", 3);
+    assert_value(&w, value, CHANGED_LEN + 3);
+    size_t calls = w.map.memory.calls;
+    for (unsigned i = 0; i < 1000; i++) {
+        ask(&w, "APPEND k ABCDEFGH");
+        assert_int_equal(w.outcome, COMMAND_DONE);
+        memcpy(value + CHANGED_LEN + 3 + 8 * i, "ABCDEFGH", 8);
+    }
+    assert_true(w.map.memory.calls <= calls + 1000); /* an entry each */
+    assert_value(&w, value, CHANGED_LEN + 8003);
+    says(&w, "SETRANGE k 3153739 end", ":3153742\r\n"); /* eight zeros in between */
+    memcpy(value + CHANGED_LEN + 8003, "\0\0\0\0\0\0\0\0end", 11);
+    assert_value(&w, value, CHANGED_LEN + 8014);
+    says(&w, "APPEND k \"\"", ":3153742\r\n");
+    assert_value(&w, value, CHANGED_LEN + 8014);
+    free(value);
+    close_world(&w);
+}
+
+static void test_old_values_stay_as_they_were_while_a_value_grows_in_place(void **state) {
+    struct world w;
+    struct strobe_snapshot *snapshot;
+    (void)state;
+    open_world(&w);
+    char *value = set_large(&w);
+    assert_true(go_on(&w, ask_later(&w, "APPEND k 1"), 1000));
+    says(&w, "COPY k copy", ":1\r\n");
+    assert_int_equal(strobe_snapshot_open(w.map.map, false, &snapshot), STROBE_OK);
+    char *before = map_world_dump(snapshot);
+    says(&w, "APPEND k 2", ":3145730\r\n");
+    says(&w, "STRLEN copy", ":3145729\r\n");
+    says(&w, "GETRANGE copy -1 -1", "$1\r\n1\r\n");
+    char *after = map_world_dump(snapshot);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    strobe_snapshot_close(snapshot);
+    assert_true(go_on(&w, ask_later(&w, "APPEND copy 3"), 1000)); /* the place behind it is k's */
+    says(&w, "GETRANGE k -2 -1", "$2\r\n12\r\n");
+    says(&w, "GETRANGE copy -2 -1", "$2\r\n13\r\n");
+    free(value);
+    close_world(&w);
+}
+
+/* What others do while a job makes a large change counts, and the change is made to that. */
+static void test_large_change_that_was_overtaken_is_made_of_what_is_there(void **state) {
+    static const struct {
+        const char *meanwhile, *answer, *command, *line;
+    } cases[] = {
+        {"SET k small", "+OK\r\n", "APPEND k !", "$6\r\nsmall!\r\n"},
+        {"DEL k", ":1\r\n", "APPEND k !", "$1\r\n!\r\n"},
+        {"DEL k", ":1\r\n", "SETRANGE k 2 !", "$3\r\n\0\0!\r\n"},
+        {"FLUSHALL", "+OK\r\n", "SETRANGE k 2 !", "$3\r\n\0\0!\r\n"},
+        {"SET k abcdef", "+OK\r\n", "SETRANGE k 1 XY", "$6\r\naXYdef\r\n"},
+    };
+    struct world w;
+    (void)state;
+    open_world(&w);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (unsigned slices = 0; slices < 12; slices += 5) {
+            free(set_large(&w));
+            struct command_job *job = ask_later(&w, cases[i].command);
+            assert_false(go_on(&w, job, slices));
+            says(&w, cases[i].meanwhile, cases[i].answer);
+            assert_true(go_on(&w, job, 1000));
+            assert_int_equal(w.answer[0], ':');
+            ask(&w, "GET k");
+            assert_memory_equal(w.answer, cases[i].line, w.answer_len);
+            says(&w, "DEL k", ":1\r\n");
+        }
+    }
+    close_world(&w);
+}
+
+/* EXPIRE, and what grows the same blob, do not make it begin at the beginning. */
+static void test_large_change_goes_on_when_the_bytes_are_the_same(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    char *value = set_large(&w);
+    assert_true(go_on(&w, ask_later(&w, "APPEND k 1"), 1000)); /* so that there is room behind it */
+    struct command_job *job = ask_later(&w, "SETRANGE k 100 here");
+    assert_false(go_on(&w, job, 10));
+    says(&w, "EXPIRE k 1000", ":1\r\n");
+    says(&w, "APPEND k 2", ":3145730\r\n");
+    assert_true(go_on(&w, job, 1 + CHANGED_LEN / (unsigned)STROBE_CHANGE_SLICE + 15));
+    assert_string_equal(w.answer, ":3145730\r\n");
+    memcpy(value + 100, "here", 4);
+    memcpy(value + CHANGED_LEN, "12", 2);
+    assert_value(&w, value, CHANGED_LEN + 2);
+    assert_int_equal(strtol(ask(&w, "TTL k") + 1, NULL, 10), 1000);
+    free(value);
+    close_world(&w);
+}
+
+/* Two large changes of one value at once: both are in it. */
+static void test_two_large_changes_are_both_made(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    char *value = set_large(&w);
+    struct command_job *first = ask_later(&w, "SETRANGE k 5 first"), *second = ask_later(&w, "APPEND k second");
+    struct command_job *third = ask_later(&w, "APPEND k third");
+    bool done[3] = {false, false, false};
+    while (!done[0] || !done[1] || !done[2]) {
+        if (!done[0]) done[0] = go_on(&w, first, 1);
+        if (!done[1]) done[1] = go_on(&w, second, 1);
+        if (!done[2]) done[2] = go_on(&w, third, 2);
+    }
+    memcpy(value + 5, "first", 5);
+    assert_non_null(strstr(ask(&w, "GETRANGE k 3145728 -1"), "$11\r\n"));
+    bool is_third_first = strstr(w.answer, "thirdsecond") != NULL;
+    memcpy(value + CHANGED_LEN, is_third_first ? "thirdsecond" : "secondthird", 11);
+    assert_value(&w, value, CHANGED_LEN + 11);
+    free(value);
+    close_world(&w);
+}
+
+static void test_large_change_that_is_cut_off_leaves_nothing(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    char *value = set_large(&w);
+    size_t live = w.map.memory.live;
+    for (unsigned slices = 0; slices < 12; slices += 3) {
+        struct command_job *job = ask_later(&w, slices % 2 ? "APPEND k xyz" : "SETRANGE k 7 xyz");
+        assert_false(go_on(&w, job, slices));
+        job->release(job);
+        assert_int_equal(w.map.memory.live, live);
+    }
+    assert_value(&w, value, CHANGED_LEN);
+    assert_true(go_on(&w, ask_later(&w, "APPEND k 1"), 1000));
+    live = w.map.memory.live;
+    char *more = calloc(1, 2 * STROBE_CHANGE_AT_ONCE);
+    assert_string_equal(
+        ask_words(&w, (const struct strobe_slice[]){{"SETRANGE", 8}, {"k", 1}, {"3500000", 7}, {more, 300}}, 4),
+        ":3500300\r\n"); /* in place */
+    says(&w, "APPEND k 2", ":3500301\r\n");
+    assert_int_equal(w.map.memory.live, live);
+    free(more);
+    free(value);
+    close_world(&w);
+}
+
+static void test_large_change_without_memory_changes_nothing(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    char *value = set_large(&w);
+    for (size_t n = 1;; n++) {
+        size_t bytes = w.map.memory.bytes;
+        w.map.memory.fail_at = w.map.memory.calls + n;
+        ask(&w, "SETRANGE k 9 xyz");
+        if (w.outcome == COMMAND_LATER) assert_true(go_on(&w, w.call.job, 1000));
+        bool has_failed = w.map.memory.calls >= w.map.memory.fail_at;
+        w.map.memory.fail_at = 0;
+        if (!has_failed) break;
+        assert_string_equal(w.answer, ERROR_OOM);
+        assert_int_equal(w.map.memory.bytes, bytes);
+        assert_value(&w, value, CHANGED_LEN);
+        assert_true(n < 10);
+    }
+    memcpy(value + 9, "xyz", 3);
+    assert_value(&w, value, CHANGED_LEN);
+    free(value);
+    close_world(&w);
+}
+
+static void test_large_change_inside_exec_does_not_wait(void **state) {
+    struct world w;
+    (void)state;
+    open_world(&w);
+    char *value = set_large(&w);
+    says(&w, "MULTI", "+OK\r\n");
+    says(&w, "APPEND k end", "+QUEUED\r\n");
+    says(&w, "SETRANGE k 1 abc", "+QUEUED\r\n");
+    says(&w, "SETRANGE far 2000000 x", "+QUEUED\r\n");
+    says(&w, "EXEC", "*3\r\n:3145731\r\n:3145731\r\n:2000001\r\n");
+    memcpy(value + 1, "abc", 3);
+    memcpy(value + CHANGED_LEN, "end", 3);
+    assert_value(&w, value, CHANGED_LEN + 3);
+    free(value);
+    close_world(&w);
+}
+
 /* ---- the connection ------------------------------------------------------------------------------------- */
 
 static void test_hello_changes_the_protocol_and_reset_puts_it_back(void **state) {
@@ -819,6 +1053,14 @@ int main(void) {
         cmocka_unit_test(test_large_values_that_wait_are_put_without_a_copy),
         cmocka_unit_test(test_large_word_is_the_value_that_it_came_in),
         cmocka_unit_test(test_large_word_without_memory_is_answered_and_the_next_request_follows),
+        cmocka_unit_test(test_large_value_grows_by_a_job_and_then_in_place),
+        cmocka_unit_test(test_old_values_stay_as_they_were_while_a_value_grows_in_place),
+        cmocka_unit_test(test_large_change_that_was_overtaken_is_made_of_what_is_there),
+        cmocka_unit_test(test_large_change_goes_on_when_the_bytes_are_the_same),
+        cmocka_unit_test(test_two_large_changes_are_both_made),
+        cmocka_unit_test(test_large_change_that_is_cut_off_leaves_nothing),
+        cmocka_unit_test(test_large_change_without_memory_changes_nothing),
+        cmocka_unit_test(test_large_change_inside_exec_does_not_wait),
         cmocka_unit_test(test_hello_changes_the_protocol_and_reset_puts_it_back),
         cmocka_unit_test(test_calls_hits_and_failures_are_counted),
     };

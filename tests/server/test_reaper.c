@@ -63,7 +63,7 @@ static void watched_release(void *context, void *memory, size_t size, size_t ali
 
 static void watched_init(struct watched *watched) {
     *watched = (struct watched){.owner = uv_thread_self()};
-    watched->allocator = (struct strobe_allocator){watched_alloc, watched_release, watched};
+    watched->allocator = (struct strobe_allocator){watched_alloc, watched_release, watched, NULL};
     assert_int_equal(uv_mutex_init(&watched->lock), 0);
     assert_int_equal(uv_cond_init(&watched->changed), 0);
 }

@@ -40,7 +40,7 @@ static struct strobe_map *counted_map(struct counting *counting) {
     const struct strobe_map_options options = {.allocator = &counting->allocator, .shards = 1};
     struct strobe_map *map;
 
-    *counting = (struct counting){.allocator = {counted_alloc, counted_release, counting}};
+    *counting = (struct counting){.allocator = {counted_alloc, counted_release, counting, NULL}};
     assert_int_equal(strobe_map_new(&options, &map), STROBE_OK);
     return map;
 }
@@ -69,6 +69,7 @@ static void upload_all(struct counting *counting, struct strobe_map *map, size_t
         assert_in_range(upload_memory(&upload), at + len, 3 * known + 1);
         assert_in_range(counting->held - empty, at + len, 3 * known + 256);
     }
+    assert_true(upload_settle(&upload, 0));
     bytes = strobe_blob_bytes(upload_value(&upload), &len);
     assert_int_equal(len, total);
     for (size_t i = 0; i < total; i++) {
@@ -90,6 +91,66 @@ static void test_value_is_whole_for_every_length_and_cut(void **state) {
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
         for (size_t j = 0; j < sizeof steps / sizeof *steps; j++) upload_all(&counting, map, totals[i], steps[j]);
     }
+    strobe_map_free(map);
+}
+
+/* The same when the length is not announced: moving what is left takes SLICE bytes at a time. */
+static void upload_unknown(struct counting *counting, struct strobe_map *map, size_t total, size_t step, size_t slice) {
+    struct upload upload = {.map = NULL};
+    char *piece = malloc(step);
+    size_t empty = counting->held, most = 0, len;
+    const char *bytes;
+
+    assert_non_null(piece);
+    upload_begin(&upload, map, UPLOAD_UNKNOWN);
+    for (size_t at = 0; at < total; at += len) {
+        size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
+
+        len = total - at < step ? total - at : step;
+        for (size_t i = 0; i < len; i++) piece[i] = byte_at(at + i);
+        assert_true(upload_take(&upload, strobe_slice_make(piece, len)));
+        known = at + len > known ? at + len : known;
+        assert_in_range(upload_memory(&upload), at + len, 3 * known);
+        assert_in_range(counting->held - empty, at + len, 3 * known + 256);
+    }
+    if (upload.old != NULL) most = (upload.behind - upload.moved) / slice + 1;
+    for (size_t i = 0; !upload_settle(&upload, slice); i++) assert_true(i < most);
+    bytes = strobe_blob_bytes(upload_value(&upload), &len);
+    assert_int_equal(len, total);
+    for (size_t i = 0; i < total; i++) {
+        if (bytes[i] != byte_at(i)) fail_msg("byte %zu of %zu, in pieces of %zu", i, total, step);
+    }
+    upload_end(&upload);
+    assert_int_equal(counting->held, empty);
+    free(piece);
+}
+
+static void test_value_of_unknown_length_is_whole_in_slices(void **state) {
+    static const size_t steps[] = {1000, STROBE_READ_SIZE, 300000};
+    static const size_t totals[] = {1, 65535, 65536, 131072, 131073, 262144, 262145, 300000, 600001, 1048576, 1048577};
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        for (size_t j = 0; j < sizeof steps / sizeof *steps; j++) {
+            upload_unknown(&counting, map, totals[i], steps[j], 4096);
+            upload_unknown(&counting, map, totals[i], steps[j], SIZE_MAX);
+        }
+    }
+    strobe_map_free(map);
+}
+
+static void test_upload_without_bytes_is_no_value(void **state) {
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+    struct upload upload = {.map = NULL};
+
+    (void)state;
+    upload_begin(&upload, map, UPLOAD_UNKNOWN);
+    assert_true(upload_settle(&upload, 0));
+    assert_null(upload_value(&upload));
+    upload_end(&upload);
     strobe_map_free(map);
 }
 
@@ -141,6 +202,8 @@ static void test_failed_growth_keeps_what_came(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_value_is_whole_for_every_length_and_cut),
+        cmocka_unit_test(test_value_of_unknown_length_is_whole_in_slices),
+        cmocka_unit_test(test_upload_without_bytes_is_no_value),
         cmocka_unit_test(test_old_room_is_empty_before_the_next_growth),
         cmocka_unit_test(test_failed_growth_keeps_what_came),
     };

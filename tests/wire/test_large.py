@@ -7,6 +7,8 @@ import re
 import threading
 import unittest
 
+import http_client
+from http_client import HOST
 from strobe_test import ReplyError, Server, request
 
 DEBUG = ("--log-level", "debug")
@@ -183,6 +185,35 @@ class Words(unittest.TestCase):
             self.assertLess(memory, MIB)
             self.assertEqual(server.resp("DBSIZE"), 0)
 
+    def test_a_pause_holds_a_write_of_which_a_part_has_come(self):
+        value, data = bytes_of(200000), request("SET", "k", bytes_of(200000)) + request("STRLEN", "k")
+        with Server("--threads", "1") as server, server.client() as client:
+            for part in (100000, 199999, 200029, 200030):
+                client.send(data[:part])
+                server.resp("CLIENT", "PAUSE", 60000, "WRITE")
+                client.send(data[part:])
+                for _ in range(3):  # whatever was sent was read before the reply to these, had it not to wait
+                    self.assertEqual(server.resp("EXISTS", "k"), 0)
+                with server.client() as other:
+                    self.assertEqual(other.ask("ECHO", value), value)
+                server.resp("CLIENT", "UNPAUSE")
+                self.assertEqual([client.reply(), client.reply()], [b"OK", len(value)])
+                self.assertEqual(server.resp("GETDEL", "k"), value)
+
+    def test_a_pause_holds_a_large_change_that_is_being_made(self):
+        with Server("--threads", "1") as server, server.client() as client, server.client() as control:
+            server.resp("SET", "k", bytes_of(60 * MIB))
+            control.ask("PING")
+            client.send(request("SETRANGE", "k", 0, "changed!"))
+            self.assertEqual(control.ask("CLIENT", "PAUSE", 60000, "WRITE"), b"OK")
+            before = control.ask("GETVER", "k")[1]
+            for _ in range(1000):  # each is a turn of the loop, and gives the change one
+                control.ask("PING")
+            self.assertEqual(control.ask("GETVER", "k")[1], before)
+            control.ask("CLIENT", "UNPAUSE")
+            self.assertEqual(client.reply(), 60 * MIB)
+            self.assertEqual(control.ask("GETRANGE", "k", 0, 7), b"changed!")
+
     def test_half_a_value_times_out(self):
         with Server("--request-timeout", "200ms", *DEBUG) as server, server.client() as client:
             client.send(request("PING") + request("SET", "k", bytes_of(200000))[:150000])
@@ -206,6 +237,263 @@ class Words(unittest.TestCase):
                 self.assertEqual(small.reply(), b"OK")
                 self.assertEqual(server.resp("GET", "small"), value)
                 self.assertEqual(server.resp("EXISTS", "large"), 0)
+
+    def test_no_word_is_there_twice(self):
+        """A value of 200 MB takes half as much again for a moment, not as much again for good."""
+        with Server("--threads", "1") as server:
+            self.assertEqual(server.resp("SET", "k", bytes(1)), b"OK")
+            value = bytes_of(200 * MIB)
+            before = peak_of(server)
+            self.assertEqual(server.resp("SET", "k", value), b"OK")
+            self.assertLess(peak_of(server) - before, 1.7 * len(value))
+            self.assertEqual(server.resp("STRLEN", "k"), len(value))
+
+
+def peak_of(server):
+    """The most bytes that were resident."""
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read())[1]) * KIB
+
+
+class Changes(unittest.TestCase):
+    """APPEND, SETRANGE and PATCH of large values."""
+
+    def test_changes_are_what_they_would_be_of_a_small_value(self):
+        with Server() as server, server.client() as client:
+            for size in SIZES:
+                model = bytearray(bytes_of(size))
+                client.ask("SET", "k", bytes(model))
+                steps = [("APPEND", b"x"), ("APPEND", bytes_of(70000, 1)), ("SETRANGE", 0, b"first"),
+                         ("SETRANGE", size // 2, bytes_of(1000, 2)), ("SETRANGE", size + 70000, b"over the end"),
+                         ("SETRANGE", size + 200000, b"behind the end"), ("APPEND", b""),
+                         ("APPEND", bytes_of(2 * MIB, 3)), ("SETRANGE", size + 5 * MIB, b"far behind the end"),
+                         ("SETRANGE", 10, bytes_of(3 * MIB, 4)), ("APPEND", b"end")]
+                for name, *words in steps:
+                    at, piece = words if name == "SETRANGE" else (len(model), words[0])
+                    if len(model) < at:
+                        model += bytes(at - len(model))
+                    model[at:at + len(piece)] = piece
+                    self.assertEqual(client.ask(name, "k", *words), len(model), f"{name} of {size} bytes")
+                    self.assertEqual(client.ask("GET", "k"), model, f"{name} {words[0]!r:.40} of {size} bytes")
+
+    def test_changes_keep_expiry_and_type(self):
+        with Server() as server, http_client.Client(server.http_port) as client:
+            client.send(http_client.put(b"/kv/k?ttl=1000", bytes_of(2 * MIB), b"Content-Type: image/png"))
+            self.assertEqual(client.reply().status, 201)
+            self.assertEqual(server.resp("APPEND", "k", "x"), 2 * MIB + 1)
+            self.assertEqual(server.resp("SETRANGE", "k", 3, "x"), 2 * MIB + 1)
+            self.assertGreater(server.resp("TTL", "k"), 900)
+            client.send(http_client.get(b"/kv/k"))
+            self.assertEqual(client.reply().headers["content-type"], "image/png")
+
+    def test_requests_behind_a_long_change_come_after_it(self):
+        value = bytes_of(20 * MIB)
+        with Server("--threads", "1") as server, server.client() as client:
+            client.ask("SET", "k", value)
+            client.send(request("SETRANGE", "k", 0, "X") + request("STRLEN", "k") + request("GETRANGE", "k", 0, 2)
+                        + request("APPEND", "k", "Y") + request("GETRANGE", "k", -1, -1) + request("APPEND", "k", "Z")
+                        + request("GETRANGE", "k", -2, -1))
+            self.assertEqual([client.reply() for _ in range(7)],
+                             [len(value), len(value), b"X" + value[1:3], len(value) + 1, b"Y", len(value) + 2, b"YZ"])
+
+    def test_a_client_that_leaves_in_a_long_change_leaves_no_half_of_it(self):
+        value = bytes_of(20 * MIB)
+        with Server("--threads", "1", *DEBUG) as server:
+            server.resp("SET", "k", value)
+            for _ in range(5):
+                with server.client() as client:
+                    client.send(request("SETRANGE", "k", 0, "changed"))
+            server.wait_log(closed("eof|reset"), count=5)
+            self.assertIn(server.resp("GETRANGE", "k", 0, 6), (value[:7], b"changed"))
+            self.assertEqual(server.resp("GETRANGE", "k", 7, -1), value[7:])
+
+    def test_many_append_to_one_large_value_and_nothing_is_lost(self):
+        clients, rounds = 4, 12
+        pieces = {(c, r): bytes([65 + c, 97 + r]) * (KIB << (r % 12)) for c in range(clients) for r in range(rounds)}
+
+        def append(server, c, errors):
+            try:
+                with server.client() as client, http_client.Client(server.http_port) as http:
+                    for r in range(rounds):
+                        if c % 2:
+                            client.ask("APPEND", "k", pieces[c, r])
+                        else:
+                            http.send(http_client.put(b"/kv/k?append", pieces[c, r], method=b"PATCH"))
+                            reply = http.reply()
+                            if reply.status != 200:
+                                raise AssertionError(reply)
+                        client.ask("EXPIRE", "k", 1000 + r)
+            except BaseException as error:
+                errors.append(error)
+        errors = []
+        with Server("--threads", "2") as server:
+            start = bytes(2 * MIB)
+            server.resp("SET", "k", start)
+            crowd = [threading.Thread(target=append, args=(server, c, errors)) for c in range(clients)]
+            for thread in crowd:
+                thread.start()
+            for thread in crowd:
+                thread.join()
+            self.assertEqual(errors, [])
+            value, turn = server.resp("GET", "k"), [0] * clients
+            self.assertEqual(len(value), len(start) + sum(map(len, pieces.values())))
+            at = len(start)
+            while at < len(value):
+                c = value[at] - 65
+                piece = pieces[c, turn[c]]
+                self.assertEqual(value[at:at + len(piece)], piece)
+                at += len(piece)
+                turn[c] += 1
+            self.assertEqual(turn, [rounds] * clients)
+
+    def test_readers_see_one_state_or_the_other_of_a_value_that_changes(self):
+        size, rounds = 3 * MIB, 20
+        with Server("--threads", "2") as server, server.client() as writer, server.client() as reader:
+            writer.ask("SET", "k", bytes(size))
+            over = threading.Event()
+
+            def change():
+                for r in range(1, rounds + 1):
+                    writer.ask("MULTI")
+                    writer.ask("SETRANGE", "k", 0, bytes([r]) * 8)
+                    writer.ask("APPEND", "k", bytes([r]) * 8)
+                    writer.ask("EXEC")
+                    writer.ask("SETRANGE", "k", 16, bytes([r]) * 8)
+                over.set()
+            thread = threading.Thread(target=change)
+            thread.start()
+            while not over.is_set():
+                value = reader.ask("GET", "k")
+                r = value[0]
+                self.assertEqual(len(value), size + 8 * r)
+                self.assertEqual(value[:8] + value[8 * r + size - 8:], bytes([r]) * 16 if r else bytes(16))
+                self.assertIn(value[16:24], (bytes([r]) * 8, bytes([max(r - 1, 0)]) * 8))
+                cursor, (_, scanned) = reader.ask("SCAN", 0, "WITHVALUES")
+                self.assertEqual(cursor, b"0")
+                self.assertEqual(scanned[:8], bytes([scanned[0]]) * 8)
+                self.assertEqual(len(scanned), size + 8 * scanned[0])
+            thread.join()
+
+    def test_patch_appends_to_large_values_under_conditions(self):
+        value = bytes_of(9 * MIB)
+        with Server("--threads", "1", "--max-value", 10 * MIB) as server:
+            with http_client.Client(server.http_port) as client:
+                def patch(body, *lines):
+                    client.send(http_client.put(b"/kv/k?append", body, *lines, method=b"PATCH"))
+                    return client.reply()
+                client.send(http_client.put(b"/kv/k", value))
+                etag = client.reply().headers["etag"].encode()
+                self.assertEqual(patch(b"x", b'If-Match: "1"').status, 412)
+                reply = patch(b"x", b"If-Match: " + etag)
+                self.assertEqual((reply.status, reply.body), (200, b"%d" % (len(value) + 1)))
+                self.assertEqual(patch(b"x", b"If-Match: " + etag).status, 412)
+                self.assertEqual(patch(bytes(2 * MIB)).status, 413)
+                reply = patch(bytes_of(500000, 1), b"If-Match: " + reply.headers["etag"].encode())
+                self.assertEqual(reply.body, b"%d" % (len(value) + 500001))
+                self.assertEqual(server.resp("GET", "k"), value + b"x" + bytes_of(500000, 1))
+                self.assertEqual(patch(b"y", b"Connection: close").status, 200)
+                self.assertEqual(client.rest(), b"")
+
+
+def chunked(path, body, sizes, *lines, method=b"PUT"):
+    """A request whose body comes in chunks of SIZES, again and again."""
+    parts = [method + b" " + path + b" HTTP/1.1\r\n" + HOST + b"".join(line + b"\r\n" for line in lines)
+             + b"Transfer-Encoding: chunked\r\n\r\n"]
+    at = turn = 0
+    while at < len(body):
+        piece = body[at:at + sizes[turn % len(sizes)]]
+        parts.append(b"%x\r\n%s\r\n" % (len(piece), piece))
+        at += len(piece)
+        turn += 1
+    return b"".join(parts) + b"0\r\n\r\n"
+
+
+class Bodies(unittest.TestCase):
+    """Bodies whose length is not announced."""
+
+    def test_chunked_values_are_whole_whatever_their_length(self):
+        sizes = SIZES + [512 * KIB + off for off in (-1, 0, 1)] + [600001, 2 * MIB + 1, 4 * MIB + 1]
+        with Server() as server, http_client.Client(server.http_port) as client:
+            for size in sizes:
+                value = bytes_of(size)
+                for chunks in ([1 << 16], [100, 70000, 1], [size]):
+                    client.send(chunked(b"/kv/k", value, chunks) + http_client.get(b"/kv/k"))
+                    self.assertIn(client.reply().status, (201, 204))
+                    reply = client.reply()
+                    self.assertEqual((reply.status, reply.body == value), (200, True), f"{size} bytes in {chunks[:3]}")
+                self.assertEqual(server.resp("APPEND", "k", b"more"), size + 4)
+                self.assertEqual(server.resp("GETDEL", "k"), value + b"more")
+
+    def test_chunked_values_survive_every_cut(self):
+        value = bytes_of(400000)
+        data = chunked(b"/kv/k", value, [300000, 70000]) + http_client.get(b"/kv/k")
+        border = data.index(value[299990:300000]) + 10
+        with Server() as server:
+            for cut in cuts(data, [100, 200, 262144, 262300, border - 1, border, border + 1, border + 3, border + 9]):
+                with http_client.Client(server.http_port) as client:
+                    client.send(data[:cut])
+                    server.resp("PING")
+                    client.send(data[cut:])
+                    self.assertIn(client.reply().status, (201, 204))
+                    self.assertEqual(client.reply().body, value, f"cut at {cut}")
+
+    def test_chunked_bodies_over_max_value_are_refused(self):
+        most = 700000
+        with Server("--max-value", most) as server:
+            for size, statuses in ((most, (201, 204)), (most + 1, (413,)), (3 * most, (413,))):
+                with http_client.Client(server.http_port) as client:
+                    client.send(chunked(b"/kv/k", bytes(size), [65536]))
+                    self.assertIn(client.reply().status, statuses)
+            self.assertEqual(server.resp("STRLEN", "k"), most)
+
+    def test_clients_that_leave_half_way_leave_nothing(self):
+        data = chunked(b"/kv/k", bytes_of(5 * MIB), [65536])
+        with Server("--threads", "1", *DEBUG) as server:
+            for part in (1000, 200000, 300000, 3 * MIB):
+                with http_client.Client(server.http_port) as client:
+                    client.send(data[:part])
+                    server.resp("PING")
+            server.wait_log(closed("eof|reset"), count=4)
+            memory = int(re.search(rb"mem_clients_normal:(\d+)", server.resp("INFO", "memory"))[1])
+            self.assertLess(memory, MIB)
+            self.assertEqual(server.resp("DBSIZE"), 0)
+
+    def test_patch_and_post_take_chunked_bodies_too(self):
+        value, more = bytes_of(600000), bytes_of(3 * MIB + 5, 1)
+        with Server() as server, http_client.Client(server.http_port) as client:
+            client.send(chunked(b"/kv/k", value, [65536], method=b"POST"))
+            self.assertEqual(client.reply().status, 201)
+            client.send(chunked(b"/kv/k?append", more, [65536], method=b"PATCH") + http_client.get(b"/kv/k"))
+            self.assertEqual(client.reply().body, b"%d" % (len(value) + len(more)))
+            self.assertEqual(client.reply().body, value + more)
+            client.send(chunked(b"/kv/new?append", more, [65536], method=b"PATCH"))
+            self.assertEqual(client.reply().body, b"%d" % len(more))
+            self.assertEqual(server.resp("GET", "new"), more)
+
+
+class Ends(unittest.TestCase):
+    """Values that are let go are given back, wherever the last hold of them ends."""
+
+    def test_memory_comes_back_whoever_lets_go(self):
+        value = bytes(40 * MIB)
+        with Server("--threads", "2") as server:
+            base = resident_of(server)
+            for end in (("DEL", "k"), ("UNLINK", "k"), ("SET", "k", "small"), ("FLUSHALL",), ("GETDEL", "k"),
+                        ("PEXPIRE", "k", 1)):
+                server.resp("SET", "k", value)
+                self.assertGreater(resident_of(server), base + len(value) // 2)
+                server.resp(*end)
+                for _ in range(100000):  # it is another thread that frees, and the sweep that expires
+                    if resident_of(server) < base + len(value) // 2:
+                        break
+                    server.resp("PING")
+                else:
+                    self.fail(f"what {end[0]} let go is still there")
+
+
+def resident_of(server):
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * KIB
 
 
 if __name__ == "__main__":
