@@ -23,8 +23,8 @@
 #include "map/map_private.h"
 #include "map/memory.h"
 
-/* Bytes behind those that an entry has may be given to a longer entry once: whoever moves USED from where the entry ends
- * owns them. So a value grows at its end without a copy, and an entry still never changes. */
+/* Bytes behind those that an entry has may be given to a longer entry, once: whoever moves USED from where the entry
+ * ends owns them. So a value grows at its end without a copy, and an entry still never changes. */
 struct strobe_blob {
     const struct strobe_allocator *allocator;
     size_t room; /* bytes there are */

@@ -178,7 +178,7 @@ static int on_body(struct http_parser *parser, const char *at, size_t len) {
         parts->no_memory = !hand_over(parts);
         if (parts->no_memory) return 1;
     }
-    if (parts->is_taking) {
+    if (parts->take != NULL && parts->is_taking) {
         parts->no_memory = !parts->take(parts->context, strobe_slice_make(at, len));
         return parts->no_memory;
     }

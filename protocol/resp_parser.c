@@ -13,7 +13,7 @@
  * With a taker, a large word that has not come whole leaves the input piece by piece. So that it can, what came before
  * it is kept here, and offsets count in the bytes kept, then in the input from `done` on:
  *
- *     *5 $4 MSET $1 a $99999 | <taken> \r\n | $1 b $88888 | <taken ...         kept: "*5 $4 MSET $1 a $99999$1 b $88888"
+ *     *5 $4 MSET $1 a $99999 | <taken> \r\n | $1 b $8888 | <taken ...         kept: "*5 $4 MSET $1 a $99999$1 b $8888"
  *
  * Always: a result depends on the bytes only, not on how they were cut. A length is checked against the limits
  * before one of its bytes is waited for, and no memory follows from a length that was only announced.

@@ -121,7 +121,7 @@ static inline bool strobe_resp_parser_idle(const struct strobe_resp_parser *pars
     return parser->at == 0 && parser->scanned == 0 && parser->gone == 0;
 }
 
-/* Is a request under way of which words were taken? The first word of it, or an empty one when that was taken itself. */
+/* Is a request under way of which words were taken? Its first word, or an empty one when that was taken itself. */
 static inline bool strobe_resp_parser_is_taking(const struct strobe_resp_parser *parser) {
     return parser->gone > 0;
 }

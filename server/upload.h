@@ -31,7 +31,7 @@ void upload_begin(struct upload *upload, struct strobe_map *map, size_t total);
 /* Adds PIECE (borrowed until return), which must not pass TOTAL. Results: no without memory; all is as it was then. */
 bool upload_take(struct upload *upload, struct strobe_slice piece);
 
-/* All has come: makes the value ready, moving at most MOST bytes. Results: no when there are more to move: ask again. */
+/* All has come: makes the value ready, moving at most MOST bytes. Results: no when more are left: ask again. */
 bool upload_settle(struct upload *upload, size_t most);
 
 /* The value, once that is done: shared by the caller who wants to keep it. NULL when nothing came. */

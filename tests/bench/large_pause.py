@@ -4,8 +4,8 @@
     tests/bench/large_pause.py [--rounds 5] [--mb 200] STROBED [STROBED-TO-COMPARE]
 
 Each server has one loop. A process of its own sends PING after PING; of each operation the longest answer is kept, and
-the median over the rounds is printed, with the peak of resident memory. With two servers they take turns round by round,
-and the third column is the ratio of their medians."""
+the median over the rounds is printed, with the peak of resident memory. Two servers take turns, round by round, and the
+third column is the ratio of their medians."""
 import argparse
 import multiprocessing
 import os
