@@ -84,7 +84,9 @@ class Monitor(unittest.TestCase):
             self.assertEqual(str(monitor.reply()), "ERR Replica can't interact with the keyspace")
             self.assertEqual(monitor.reply(), b"PONG")
             self.assertEqual(self.shown(monitor), b'"PING"')
-            number = next(iter(clients_of(client)))
+            monitors = [number for number, of in clients_of(client).items() if of["flags"] == "O"]
+            self.assertEqual(len(monitors), 1)
+            number = monitors[0]
             self.assertEqual(clients_of(client, "ID", number)[number]["flags"], "O")
             self.assertEqual(monitor.ask("RESET"), b"RESET")
             client.ask("SET", "k", "v")
