@@ -12,9 +12,13 @@
  * A read: the unfinished tail is put in front of the loop's read buffer and the new bytes behind it, so that most
  * connections own no input memory between requests; a long tail (more than WORKER_HEADROOM) is read onto in place
  * instead, in a buffer that grows with what has come. The door executes what is whole; all replies go out in one
- * uv_try_write. What the socket does not take is given to uv_write, one at a time, and consumed when libuv says so.
+ * write. What the socket does not take is given to uv_write, one at a time, and consumed when libuv says so.
  *
- * Always: events (read, written, turn, check, stop) end in settle(), which never calls the door. What has to run
+ * Replies: those of an ordinary read wait until the loop has read from its other connections too, and go out with
+ * theirs (worker_answered). Nothing but a read, a close, or what flushes first comes in between. Whatever is out of the
+ * ordinary (an end, a pause, a job, many bytes, a stop) is written at once.
+ *
+ * Always: events (read, sent, written, turn, check, stop) end in settle(), which never calls the door. What has to run
  * the door again waits for a turn (worker_ready), so there is no recursion, and no connection keeps the loop for
  * itself. Nothing is freed before the loop's close callback; whoever calls something that may close looks at the
  * state afterwards. A close with unread input would make the system answer with a reset, which can overtake the
@@ -64,6 +68,7 @@ static const char *const state_names[STATES] = {
 
 enum {
     LOW_WATER = STROBE_REPLY_HIGH_WATER / 2,
+    TOGETHER_MAX = STROBE_REPLY_HIGH_WATER / 4, /* bytes of replies that may wait for those of others */
     LINGER_MS = 1000,
     FLUSH_MS = 30000, /* for the last replies when request-timeout is off */
     KEEPALIVE_S = 300
@@ -322,6 +327,23 @@ static void write_out(struct conn *conn) {
     }
 }
 
+/* Are these the replies of an ordinary read, for which no more is to be done than to send them? */
+static bool may_wait(const struct conn *conn) {
+    size_t pending = strobe_out_pending(&conn->out);
+
+    return conn->state == STATE_READING && pending > 0 && pending <= TOGETHER_MAX && conn->writing == 0 &&
+           strobe_out_status(&conn->out) == STROBE_BUF_OK && !conn->stopping;
+}
+
+int conn_offer(const struct conn *conn, struct strobe_slice *bytes) {
+    struct iovec runs[2];
+    uv_os_fd_t fd;
+
+    if (conn->writing > 0 || strobe_out_gather(&conn->out, runs, 2) != 1) return -1;
+    *bytes = strobe_slice_make(runs[0].iov_base, runs[0].iov_len);
+    return uv_fileno(&conn->uv.handle, &fd) == 0 ? fd : -1;
+}
+
 bool conn_full(struct conn *conn) {
     if (strobe_out_pending(&conn->out) < STROBE_REPLY_HIGH_WATER) return false;
     write_out(conn);
@@ -483,6 +505,15 @@ static void settle(struct conn *conn) {
     account(conn);
 }
 
+void conn_sent(struct conn *conn, int sent) {
+    if (conn->state == STATE_CLOSED) return;
+    if (sent > 0) {
+        metrics_count(worker_metrics(conn->worker), METRICS_WRITES, 1);
+        took(conn, (size_t)sent);
+    }
+    settle(conn);
+}
+
 static void on_written(uv_write_t *request, int status) {
     struct conn *conn = request->data;
     size_t len = conn->writing;
@@ -633,7 +664,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
         size_t held = strobe_buf_len(&conn->in);
         process(conn, strobe_slice_make(buf->base - held, held + (size_t)nread), held);
     }
-    settle(conn);
+    if (!may_wait(conn) || !worker_answered(conn->worker, conn)) settle(conn);
 }
 
 /* ---- turns ---------------------------------------------------------------------------------- */

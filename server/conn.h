@@ -6,7 +6,8 @@
  *
  *     bytes -> door->input(conn, state, bytes, &used) -> MORE | PAUSE | CLOSE | LINGER
  *                    |
- *                    +-> conn_out(conn): replies, written at once when input returns, the rest as the peer takes it
+ *                    +-> conn_out(conn): replies, written when input returns, small ones with those of the other
+ *                        connections in the same turn of the loop; the rest as the peer takes it
  *
  * No function here frees the connection or calls the door back before the door has returned.
  */
@@ -198,6 +199,14 @@ void conn_close(struct conn *conn, enum conn_reason reason);
 
 /* One turn of a connection in the worker's ready list: a slice of its job, or its held input. */
 void conn_turn(struct conn *conn);
+
+/* The replies that CONN has to send, if they are one run of *BYTES (borrowed until conn_sent) and none is under way.
+ * Results: the socket's descriptor; -1 when there are no such replies. Changes nothing. */
+int conn_offer(const struct conn *conn, struct strobe_slice *bytes);
+
+/* After worker_answered(): the socket took SENT bytes of what was offered; 0 or less for none, whatever the reason.
+ * Sends the rest, or finds out what is wrong with the socket. May close. */
+void conn_sent(struct conn *conn, int sent);
 
 /* A job that waits has its next step soon. Otherwise nothing. */
 void conn_wake(struct conn *conn);

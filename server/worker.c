@@ -2,6 +2,7 @@
  *
  *     other threads -> inbox (locked), asked (bits) -> wake (uv_async) -> on_wake
  *     ready connections -> one conn_turn() each per turn of the loop (uv_idle, active only while there are some)
+ *     answered ones     -> their replies together, when the turn's input is read (uv_check), or SENDER_MAX have some
  *     watched ones      -> conn_check() when the nearest deadline comes (uv_timer, active only while there are some)
  *
  * Always: an idle worker has no running timer and makes no system call (worker 0 has upkeep.c's timer). A connection
@@ -23,6 +24,7 @@
 #include "server/latency.h"
 #include "server/monitors.h"
 #include "server/resp_door.h"
+#include "server/sender.h"
 #include "server/services.h"
 
 enum {
@@ -47,11 +49,14 @@ struct worker {
     uv_async_t wake;
     uv_idle_t turns;
     uv_prepare_t counter;
+    uv_check_t replies;
     uv_timer_t timer;
     uint64_t timer_at; /* UINT64_MAX: not running */
     uint64_t turn;
-    uint64_t wall_offset;                   /* wall clock - loop clock */
-    struct worker_link all, ready, watched; /* heads of rings */
+    uint64_t wall_offset;                             /* wall clock - loop clock */
+    struct worker_link all, ready, watched, answered; /* heads of rings */
+    struct sender *sender;                            /* or NULL: then none is ever answered */
+    unsigned answers;                                 /* connections that came to be answered since the last sending */
     const struct config *config;
     struct strobe_resp_options resp_options;
     struct strobe_out_pool pool;
@@ -223,6 +228,53 @@ void worker_ready(struct worker *worker, struct conn *conn) {
     uv_idle_start(&worker->turns, on_turns);
 }
 
+/* Offers what COUNT connections have to their sockets in one call. SENT[i]: bytes taken of number i, or an error. No
+ * connection closes meanwhile: another thread could get its descriptor's number. */
+static void send_together(struct worker *worker, struct conn *const conns[], unsigned count, int sent[]) {
+    int results[SENDER_MAX];
+    unsigned offered[SENDER_MAX], offers = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct strobe_slice bytes;
+        int fd = conn_offer(conns[i], &bytes);
+        sent[i] = 0;
+        if (fd < 0) continue;
+        sender_add(worker->sender, fd, bytes);
+        offered[offers++] = i;
+    }
+    if (offers == 0) return;
+    sender_go(worker->sender, results);
+    for (unsigned i = 0; i < offers; i++) sent[offered[i]] = results[i];
+}
+
+/* Nothing is gained by the sender for one alone. */
+static void send_replies(struct worker *worker) {
+    struct conn *conns[SENDER_MAX], *conn;
+    int sent[SENDER_MAX] = {0};
+    unsigned count = 0;
+
+    worker->answers = 0;
+    while ((conn = ring_pop(&worker->answered)) != NULL) conns[count++] = conn;
+    if (count > 1) send_together(worker, conns, count, sent);
+    for (unsigned i = 0; i < count; i++) conn_sent(conns[i], sent[i]);
+}
+
+static void on_replies(uv_check_t *handle) {
+    struct worker *worker = handle->data;
+
+    if (worker->answers > 0) send_replies(worker);
+}
+
+bool worker_answered(struct worker *worker, struct conn *conn) {
+    struct worker_links *links = conn_links(conn);
+
+    if (worker->sender == NULL) return false;
+    if (links->answered.next != NULL) return true;
+    ring_add(&worker->answered, &links->answered, conn);
+    if (++worker->answers == SENDER_MAX) send_replies(worker);
+    return true;
+}
+
 static void on_timer(uv_timer_t *handle);
 
 static void arm_timer(struct worker *worker, uint64_t deadline) {
@@ -269,6 +321,7 @@ void worker_forget(struct worker *worker, struct conn *conn) {
     (void)worker;
     ring_remove(&links->ready);
     ring_remove(&links->watched);
+    ring_remove(&links->answered);
 }
 
 /* Any thread. */
@@ -347,6 +400,7 @@ static void end_if_empty(struct worker *worker) {
     uv_close((uv_handle_t *)&worker->wake, NULL);
     uv_close((uv_handle_t *)&worker->turns, NULL);
     uv_close((uv_handle_t *)&worker->counter, NULL);
+    uv_close((uv_handle_t *)&worker->replies, NULL);
     uv_close((uv_handle_t *)&worker->timer, NULL);
 }
 
@@ -418,7 +472,8 @@ static void answer_roll(struct worker *worker) {
     services_answer_roll(worker->services, worker->index, number);
 }
 
-/* uv_async coalesces: one call stands for all that was asked before it. */
+/* uv_async coalesces: one call stands for all that was asked before it. What was done before that is answered first:
+ * it may be asked to close connections. */
 static void on_wake(uv_async_t *handle) {
     struct worker *worker = handle->data;
     /* Acquire: pairs with the release in ask(), so that what was written before asking is seen. */
@@ -426,6 +481,7 @@ static void on_wake(uv_async_t *handle) {
     struct worker_link handed;
     struct conn *conn;
 
+    send_replies(worker);
     uv_mutex_lock(&worker->lock);
     ring_move(&handed, &worker->inbox);
     uv_mutex_unlock(&worker->lock);
@@ -443,9 +499,12 @@ static bool open_handles(struct worker *worker) {
     if (uv_async_init(&worker->loop, &worker->wake, on_wake) != 0) return false;
     uv_idle_init(&worker->loop, &worker->turns);
     uv_prepare_init(&worker->loop, &worker->counter);
+    uv_check_init(&worker->loop, &worker->replies);
     uv_timer_init(&worker->loop, &worker->timer);
     uv_prepare_start(&worker->counter, on_prepare);
+    uv_check_start(&worker->replies, on_replies);
     worker->wake.data = worker->turns.data = worker->counter.data = worker->timer.data = worker;
+    worker->replies.data = worker;
     return true;
 }
 
@@ -463,7 +522,9 @@ struct worker *worker_new(const struct worker_options *options) {
     ring_init(&worker->all);
     ring_init(&worker->ready);
     ring_init(&worker->watched);
+    ring_init(&worker->answered);
     ring_init(&worker->inbox);
+    worker->sender = sender_new();
     strobe_out_pool_init(&worker->pool, STROBE_OUT_POOL_MAX);
     worker->read_buffer = malloc(WORKER_HEADROOM + STROBE_READ_SIZE);
     worker->batch = resp_batch_new();
@@ -478,6 +539,7 @@ no_handles:
 no_loop:
     uv_mutex_destroy(&worker->lock);
 no_lock:
+    sender_free(worker->sender);
     resp_batch_free(worker->batch);
     free(worker->read_buffer);
     free(worker);
@@ -493,6 +555,7 @@ void worker_free(struct worker *worker) {
     }
     uv_loop_close(&worker->loop);
     uv_mutex_destroy(&worker->lock);
+    sender_free(worker->sender);
     resp_batch_free(worker->batch);
     strobe_out_pool_fini(&worker->pool);
     free(worker->read_buffer);

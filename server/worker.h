@@ -63,9 +63,10 @@ struct worker_link {
     struct conn *conn;
 };
 struct worker_links {
-    struct worker_link all;     /* every connection; before that, those handed over */
-    struct worker_link ready;   /* wants a turn */
-    struct worker_link watched; /* a timeout runs */
+    struct worker_link all;      /* every connection; before that, those handed over */
+    struct worker_link ready;    /* wants a turn */
+    struct worker_link watched;  /* a timeout runs */
+    struct worker_link answered; /* has replies that are sent with those of others */
 };
 
 struct worker_options {
@@ -120,6 +121,11 @@ void worker_remove(struct worker *worker, struct conn *conn);
 
 /* Puts CONN on the list of those that get conn_turn() in the next turn of the loop. Twice does nothing. */
 void worker_ready(struct worker *worker, struct conn *conn);
+
+/* CONN has been read from, and has replies, which are sent together with those of others that were, at the end of this
+ * turn or before: it gets conn_sent() then. May send at once. Not while a door is called. Twice does nothing.
+ * Results: no when the system cannot send together; then CONN sends by itself. */
+bool worker_answered(struct worker *worker, struct conn *conn);
 
 /* A timeout of CONN runs out at DEADLINE (loop time) or later: it gets conn_check() then, or sooner. */
 void worker_watch(struct worker *worker, struct conn *conn, uint64_t deadline);
