@@ -33,7 +33,7 @@ void strobe_buf_init(struct strobe_buf *buf, size_t max) {
 }
 
 void strobe_buf_fini(struct strobe_buf *buf) {
-    free(buf->data);
+    if (buf->data != NULL) free(buf->data); /* mostly there is nothing, and even that is a call */
     *buf = (struct strobe_buf){.max = buf->max};
 }
 

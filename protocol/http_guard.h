@@ -61,6 +61,7 @@ struct strobe_http_limits {
     uint32_t max_target; /* bytes of the request target, else 414 */
     uint32_t max_fields; /* bytes of all header fields with their line ends and the blank line, else 431 */
     uint32_t max_count;  /* header fields, else 431 */
+    bool parse_all;      /* for tests: http-parser reads every head, also where it is not asked otherwise */
 };
 
 struct strobe_http_guard {

@@ -103,14 +103,15 @@ static bool feed_piece(struct strobe_http_request *request, const char *data, si
     return open;
 }
 
-/* The stream cut at the two places, or into pieces of EACH bytes if that is not 0. */
-static void run(const char *bytes, size_t len, size_t cut, size_t each, struct transcript *out) {
+/* The stream cut at the two places, or into pieces of EACH bytes if that is not 0. PARSE_ALL: see strobe_http_limits. */
+static void run_as(const char *bytes, size_t len, size_t cut, size_t each, bool parse_all, struct transcript *out) {
+    const struct strobe_http_limits limits = {.parse_all = parse_all};
     struct strobe_http_request request;
     bool open = true;
 
     out->len = 0;
     out->text[0] = '\0';
-    assert_true(strobe_http_request_init(&request, NULL));
+    assert_true(strobe_http_request_init(&request, &limits));
     if (each > 0) {
         for (size_t at = 0; open && at < len; at += each) {
             open = feed_piece(&request, bytes + at, len - at < each ? len - at : each, out);
@@ -122,11 +123,17 @@ static void run(const char *bytes, size_t len, size_t cut, size_t each, struct t
     strobe_http_request_fini(&request);
 }
 
+static void run(const char *bytes, size_t len, size_t cut, size_t each, struct transcript *out) {
+    run_as(bytes, len, cut, each, false, out);
+}
+
 static void assert_outcome(const char *bytes, size_t len, const char *expected) {
     struct transcript out;
 
     run(bytes, len, len, 0, &out);
     if (strcmp(out.text, expected) != 0) print_error("for: %.*s\n", (int)(len < 400 ? len : 400), bytes);
+    assert_string_equal(out.text, expected);
+    run_as(bytes, len, len, 0, true, &out);
     assert_string_equal(out.text, expected);
     for (size_t each = 1; each <= 3; each++) {
         run(bytes, len, 0, each, &out);
@@ -787,6 +794,94 @@ static void test_every_known_field_is_found(void **state) {
     }
 }
 
+/* ---- heads that http-parser does not see --------------------------------------------------------------- */
+
+enum { MUTATIONS = 20000 };
+
+/* Everything that HEAD (LEN bytes) comes to, as text. */
+static void tell_head(const char *head, size_t len, bool parse_all, struct transcript *out) {
+    const struct strobe_http_limits limits = {.parse_all = parse_all};
+    struct strobe_http_request request;
+    size_t used = 0;
+    char text[64];
+
+    out->len = 0;
+    out->text[0] = '\0';
+    assert_true(strobe_http_request_init(&request, &limits));
+    enum strobe_http_step step = strobe_http_request_feed(&request, head, len, &used);
+    snprintf(text, sizeof(text), "%d %zu ", (int)step, used);
+    say_text(out, text);
+    if (step == STROBE_HTTP_BAD) say_refusal(out, &request);
+    if (step == STROBE_HTTP_HEAD) {
+        say_request(out, &request);
+        say_slice(out, request.target);
+        say_slice(out, request.authority);
+        for (int f = 0; f < STROBE_HTTP_FIELD_COUNT; f++) {
+            struct strobe_slice value = strobe_http_request_field(&request, (enum strobe_http_field)f);
+
+            say_text(out, value.data == NULL ? "\n-" : "\n=");
+            say_slice(out, value);
+            if (strobe_http_request_has(&request, (enum strobe_http_field)f, "close")) say_text(out, " close");
+        }
+    }
+    strobe_http_request_fini(&request);
+}
+
+/* A head from HEADS with some bytes of it changed, taken out, or doubled, mostly into ones that mean something. */
+static size_t mutate(const char *const *heads, size_t count, uint32_t *seed, char *out) {
+    static const char pieces[] = "\r\n\t :;,=/?#*%\"()[]{}aZ01-_.~\x01\x7f\x80\xff";
+    const char *head;
+    size_t len;
+
+    *seed = *seed * 1664525 + 1013904223;
+    head = heads[(*seed >> 16) % count];
+    len = strlen(head);
+    memcpy(out, head, len);
+    for (uint32_t changes = *seed >> 8 & 3; changes > 0; changes--) {
+        *seed = *seed * 1664525 + 1013904223;
+        size_t at = (*seed >> 8) % len;
+        char piece = pieces[(*seed >> 24) % (sizeof(pieces) - 1)];
+
+        if ((*seed & 3) < 2) {
+            out[at] = piece;
+        } else if ((*seed & 3) == 2) {
+            memmove(out + at, out + at + 1, --len - at);
+        } else {
+            memmove(out + at + 1, out + at, len++ - at);
+            out[at] = piece;
+        }
+    }
+    return len;
+}
+
+static void test_heads_read_without_http_parser_are_what_it_reads(void **state) {
+    static const char *const heads[] = {
+        "GET /kv/k HTTP/1.1\r\nHost: localhost:80\r\n\r\n",
+        "HEAD /kv/a?b#c?d HTTP/1.0\r\nConnection: keep-alive, Close\r\nProxy-Connection: close\r\n\r\n",
+        "\r\nDELETE /kv/a/b HTTP/1.1\r\nHost:\t[::1]\t \r\nIf-Match: \"1\"\r\nIf-Match: *\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nTTL:\r\n\r\n",
+        "POST /batch HTTP/1.1\r\nHost: a\r\nTransfer-Encodings: chunked\r\nContent-Lengths: 5\r\n\r\n",
+        "PUT /kv/k HTTP/1.1\r\nHost: a\r\nTransfer-EncodinG : chunked\r\nContent-Lengt: 5\r\n\r\n",
+        "PUT /kv/k HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nRange: bytes=1-2\r\nRange: bytes=3-4\r\n\r\n",
+        "OPTIONS /kv/ HTTP/1.1\r\nHost: a\r\nOrigin: null\r\nAccept:  */* , text/html\r\nX: \xc3\xa4\r\n\r\n",
+        "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a/b HTTP/1.1\r\nHost: b\r\n\r\n",
+    };
+    struct transcript ours, theirs;
+    uint32_t seed = 1;
+    char head[256];
+
+    (void)state;
+    for (int i = 0; i < MUTATIONS; i++) {
+        size_t len = mutate(heads, sizeof(heads) / sizeof(heads[0]), &seed, head);
+
+        tell_head(head, len, false, &ours);
+        tell_head(head, len, true, &theirs);
+        if (strcmp(ours.text, theirs.text) != 0) print_error("for: %.*s\n", (int)len, head);
+        assert_string_equal(ours.text, theirs.text);
+    }
+}
+
 static void test_lists_may_be_sent_in_several_fields(void **state) {
     struct strobe_http_request request;
     size_t used;
@@ -1020,6 +1115,7 @@ int main(void) {
         cmocka_unit_test(test_large_bodies_arrive_whole),
         cmocka_unit_test(test_nothing_is_read_after_close),
         cmocka_unit_test(test_every_known_field_is_found),
+        cmocka_unit_test(test_heads_read_without_http_parser_are_what_it_reads),
         cmocka_unit_test(test_lists_may_be_sent_in_several_fields),
         cmocka_unit_test(test_an_absolute_target_outranks_host),
         cmocka_unit_test(test_limits_can_be_set),
