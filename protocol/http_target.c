@@ -190,15 +190,33 @@ static bool read_port(struct strobe_slice text, int32_t *port) {
     return true;
 }
 
-/* Is TEXT an address of FAMILY, as inet_pton() reads it? */
-static bool is_address(struct strobe_slice text, int family) {
+/* Is TEXT an IPv6 address, as inet_pton() reads it? */
+static bool is_ipv6(struct strobe_slice text) {
     char copy[INET6_ADDRSTRLEN];
     struct in6_addr address;
 
     if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.data, '\0', text.len) != NULL) return false;
     memcpy(copy, text.data, text.len);
     copy[text.len] = '\0';
-    return inet_pton(family, copy, &address) == 1;
+    return inet_pton(AF_INET6, copy, &address) == 1;
+}
+
+/* The same of IPv4: four numbers up to 255, without zeros in front. By hand, because each request asks. */
+static bool is_ipv4(struct strobe_slice text) {
+    unsigned numbers = 0;
+    size_t at = 0;
+
+    for (;;) {
+        size_t first = at;
+        unsigned value = 0;
+
+        for (; at < text.len && at - first < 3 && text.data[at] >= '0' && text.data[at] <= '9'; at++) {
+            value = value * 10 + (unsigned)(text.data[at] - '0');
+        }
+        if (at == first || value > 255 || (at - first > 1 && text.data[first] == '0')) return false;
+        if (++numbers == 4) return at == text.len;
+        if (at == text.len || text.data[at++] != '.') return false;
+    }
 }
 
 static bool is_registered_name(struct strobe_slice text) {
@@ -221,13 +239,13 @@ bool strobe_http_parse_host(struct strobe_slice text, struct strobe_http_host *h
     if (bracketed) {
         if (end == text.len) return false;
         host->name = strobe_slice_make(text.data + 1, end - 1);
-        host->is_ip = is_address(host->name, AF_INET6);
+        host->is_ip = is_ipv6(host->name);
         if (!host->is_ip) return false;
         end++;
     } else {
         host->name = upto(text, end);
         if (!is_registered_name(host->name)) return false;
-        host->is_ip = is_address(host->name, AF_INET);
+        host->is_ip = is_ipv4(host->name);
     }
     rest = from(text, end);
     host->port = -1;

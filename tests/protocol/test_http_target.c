@@ -1,8 +1,10 @@
 /* test_http_target.c - the small languages of a request: each accepted form, and what is next to it. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,6 +178,30 @@ static void test_hosts_are_names_or_addresses(void **state) {
         assert_int_equal(host.is_ip, rows[i].is_ip);
         assert_int_equal(strobe_http_host_is_localhost(&host), rows[i].is_localhost);
         assert_int_equal(strobe_http_host_is_dotless(&host), rows[i].is_dotless);
+    }
+}
+
+static void test_ipv4_addresses_are_those_of_inet_pton(void **state) {
+    static const char *const parts[] = {"",    "0",   "00",  "1",   "01",  "9",    "99",
+                                        "100", "199", "255", "256", "999", "1000", "a"};
+    static const char *const formats[] = {"%s.%s.%s.%s", "%s.%s.%s", "%s.%s.%s.%s.", "%s.%s.%s.%s.1", "%s.%s%s%s"};
+    enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]) * PARTS * PARTS * PARTS * PARTS; i++) {
+        const char *word[4];
+        struct strobe_http_host host;
+        struct in_addr address;
+        size_t rest = i / (sizeof(formats) / sizeof(formats[0]));
+        char text[32];
+
+        for (int part = 0; part < 4; part++, rest /= PARTS) word[part] = parts[rest % PARTS];
+        snprintf(text, sizeof(text), formats[i % (sizeof(formats) / sizeof(formats[0]))], word[0], word[1], word[2],
+                 word[3]);
+        if (text[0] == '\0') continue;
+        assert_true(strobe_http_parse_host(slice(text), &host));
+        if (host.is_ip != (inet_pton(AF_INET, text, &address) == 1)) print_error("for: %s\n", text);
+        assert_int_equal(host.is_ip, inet_pton(AF_INET, text, &address) == 1);
     }
 }
 
@@ -371,6 +397,7 @@ int main(void) {
         cmocka_unit_test(test_a_switch_is_off_only_when_it_says_so),
         cmocka_unit_test(test_times_to_live_have_units),
         cmocka_unit_test(test_hosts_are_names_or_addresses),
+        cmocka_unit_test(test_ipv4_addresses_are_those_of_inet_pton),
         cmocka_unit_test(test_broken_hosts_are_refused),
         cmocka_unit_test(test_origins_equal_only_their_own),
         cmocka_unit_test(test_broken_origins_are_refused),
