@@ -180,13 +180,17 @@ bool strobe_http_parse_ttl(struct strobe_slice text, int64_t *milliseconds) {
 
 /* At most five digits up to 65535; none at all is RFC 3986's empty port, which means no port. */
 static bool read_port(struct strobe_slice text, int32_t *port) {
-    uint64_t value = 0;
-    size_t used;
+    int32_t value = 0;
 
     *port = -1;
     if (text.len == 0) return true;
-    if (text.len > 5 || !read_digits(text, &value, &used) || used != text.len || value > 65535) return false;
-    *port = (int32_t)value;
+    if (text.len > 5) return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') return false;
+        value = value * 10 + (text.data[i] - '0');
+    }
+    if (value > 65535) return false;
+    *port = value;
     return true;
 }
 

@@ -41,7 +41,7 @@ struct strobe_http_refusal http_key_open(struct http_key *key, const struct http
 }
 
 void http_key_close(struct http_key *key) {
-    free(key->owned);
+    if (key->owned != NULL) free(key->owned);
 }
 
 /* ---- conditions --------------------------------------------------------------------------------------- */

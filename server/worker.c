@@ -63,6 +63,7 @@ struct worker {
     struct resp_batch *batch;
     char *read_buffer;
     ptrdiff_t uncharged;
+    uint64_t date_turn; /* when the clock was looked at for the date */
     time_t date_second;
     char date[STROBE_HTTP_DATE_LEN];
     bool stopping, stopped, has_run;
@@ -195,7 +196,9 @@ unsigned worker_refusals(const struct worker *worker) {
 struct strobe_slice worker_http_date(struct worker *worker) {
     struct timespec now;
 
+    if (worker->date_turn == worker->turn) return strobe_slice_make(worker->date, sizeof worker->date);
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    worker->date_turn = worker->turn;
     if (now.tv_sec != worker->date_second) {
         worker->date_second = now.tv_sec;
         strobe_http_date(now.tv_sec, worker->date);
@@ -518,7 +521,7 @@ struct worker *worker_new(const struct worker_options *options) {
     worker->metrics = metrics_slot(services_metrics(options->services), options->index);
     worker->latency = latency_slot(services_latency(options->services), options->index);
     worker->log = services_log(options->services);
-    worker->timer_at = UINT64_MAX;
+    worker->timer_at = worker->date_turn = UINT64_MAX;
     ring_init(&worker->all);
     ring_init(&worker->ready);
     ring_init(&worker->watched);

@@ -46,8 +46,8 @@ struct resp_batch *worker_batch(const struct worker *worker);
 /* The loop's clock in milliseconds, which starts anywhere and never runs backwards; for timeouts. */
 uint64_t worker_now(const struct worker *worker);
 
-/* The date of now as HTTP writes it (29 bytes, "Sun, 22 Nov 2026 20:36:25 GMT"), made once a second. Borrowed until
- * the next call. */
+/* The date of now as HTTP writes it (29 bytes, "Sun, 22 Nov 2026 20:36:25 GMT"), made once a second. As of this
+ * turn of the loop. Borrowed until the next call. */
 struct strobe_slice worker_http_date(struct worker *worker);
 
 /* ---- for conn.c, listener.c and server.c ---------------------------------------------------- */
