@@ -3,9 +3,9 @@
  *      stage    HEAD ---> SEEN --accept--> BODY ---> WHOLE --next--> HEAD
  *                 \__________\_______________\_________ BAD     \--> CLOSED (after Connection: close)
  *
- * A head that says nothing of a body and has an ordinary target (most GETs) is not shown to http-parser: nothing is left
- * in it that the two could see differently, so its fields are read from the lines that the guard has passed. The tests
- * read every head both ways (limits.parse_all).
+ * A head that says nothing of a body and has an ordinary target (most GETs) is not shown to http-parser: nothing in it
+ * says where the next request begins, so the two cannot see different requests, and its fields are read from the lines
+ * that the guard has passed. The tests read every head both ways (limits.parse_all).
  *
  * Always: http-parser is given a head in one piece, so a name or a value is whole when it is used; it is given only
  * bytes that the guard has passed, so that the two must agree, and a request on which they do not is refused. Places in

@@ -528,6 +528,9 @@ struct worker *worker_new(const struct worker_options *options) {
     ring_init(&worker->answered);
     ring_init(&worker->inbox);
     worker->sender = sender_new();
+    if (worker->sender == NULL && worker->index == 0) {
+        log_info(worker->log, "worker", "no io_uring here: replies are sent one by one, which costs more");
+    }
     strobe_out_pool_init(&worker->pool, STROBE_OUT_POOL_MAX);
     worker->read_buffer = malloc(WORKER_HEADROOM + STROBE_READ_SIZE);
     worker->batch = resp_batch_new();

@@ -39,7 +39,7 @@ RULES = {
 ALSO = [
     (re.compile(r"^protocol/http_\w+\.[ch]$"), "http_parser"),
     (re.compile(r"^tests/protocol/test_http_\w+\.c$"), "http_parser"),
-    (re.compile(r"^protocol/http_target\.c$"), "arpa/inet"),  # is a name an address? no socket is opened
+    (re.compile(r"^(protocol/|tests/protocol/test_)http_target\.c$"), "arpa/inet"),  # is it an address?
     (re.compile(r"^protocol/json\w*\.[ch]$"), "jansson"),
 ]
 

@@ -103,7 +103,7 @@ static bool feed_piece(struct strobe_http_request *request, const char *data, si
     return open;
 }
 
-/* The stream cut at the two places, or into pieces of EACH bytes if that is not 0. PARSE_ALL: see strobe_http_limits. */
+/* The stream cut at the two places, or into pieces of EACH bytes if that is not 0. PARSE_ALL: as in the limits. */
 static void run_as(const char *bytes, size_t len, size_t cut, size_t each, bool parse_all, struct transcript *out) {
     const struct strobe_http_limits limits = {.parse_all = parse_all};
     struct strobe_http_request request;

@@ -215,6 +215,7 @@ class WithSender(Together, unittest.TestCase):
             if rings_of(server) == 0:
                 self.skipTest("this system has no io_uring")
             self.assertEqual(rings_of(server), 3)
+            self.assertNotIn("io_uring", server.log())
 
 
 @unittest.skipUnless(platform.machine() in ("x86_64", "aarch64"), "the filter is written for these")
@@ -224,6 +225,7 @@ class WithoutSender(Together, unittest.TestCase):
     def test_server_does_without(self):
         with self.server() as server:
             self.assertEqual(rings_of(server), 0)
+            server.wait_log(r"worker no io_uring here")
             self.assertEqual(server.resp("PING"), b"PONG")
 
 
