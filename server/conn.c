@@ -11,8 +11,10 @@
  *
  * A read: the unfinished tail is put in front of the loop's read buffer and the new bytes behind it, so that most
  * connections own no input memory between requests; a long tail (more than WORKER_HEADROOM) is read onto in place
- * instead, in a buffer that grows with what has come. The door executes what is whole; all replies go out in one
- * write. What the socket does not take is given to uv_write, one at a time, and consumed when libuv says so.
+ * instead, in a buffer that grows with what has come. A door that knows where the next bytes will stay has them read
+ * there (`room`); then the next request is likely to have such bytes too, and is read with a small buffer first, since
+ * what comes with its head is copied. The door executes what is whole; all replies go out in one write. What the socket
+ * does not take is given to uv_write, one at a time, and consumed when libuv says so.
  *
  * Replies: those of an ordinary read wait until the loop has read from its other connections too, and go out with
  * theirs (worker_answered). Nothing but a read, a close, or what flushes first comes in between. Whatever is out of the
@@ -74,6 +76,13 @@ enum {
     KEEPALIVE_S = 300
 };
 
+/* Where the read under way goes. */
+enum conn_target {
+    TARGET_LOOP, /* the loop's buffer, behind a copy of IN */
+    TARGET_IN,   /* IN, behind what it holds */
+    TARGET_DOOR  /* the door's room; IN is empty */
+};
+
 struct conn {
     union {
         uv_handle_t handle;
@@ -104,9 +113,10 @@ struct conn {
     uint64_t wake_at; /* loop time, while ASLEEP; 0: only when it is woken */
     enum conn_state state;
     enum conn_reason reason;
+    enum conn_target target;
     int fd;              /* before the loop has it */
     unsigned char reads; /* in this turn */
-    bool direct;         /* the read under way goes to IN */
+    bool bulky;          /* the latest one went to the door's room: the next request may be like this one */
     bool throttled;      /* it was refused because others are to have their turn */
     bool is_reading, is_unix, refused, door_open;
     bool linger; /* FLUSHING ends in LINGERING */
@@ -144,6 +154,14 @@ void conn_same_request(struct conn *conn) {
 
 void conn_tell_flushed(struct conn *conn) {
     conn->tells_flushed = true;
+}
+
+size_t conn_unread(const struct conn *conn) {
+    int unread = 0;
+    uv_os_fd_t fd = -1;
+
+    uv_fileno(&conn->uv.handle, &fd);
+    return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0 ? (size_t)unread : 0;
 }
 
 uint64_t conn_request_age(const struct conn *conn) {
@@ -393,12 +411,8 @@ static void settle(struct conn *conn);
 
 /* Do bytes of a body wait unread? Then the pause is the loop's own (it was busy elsewhere), not the peer's. */
 static bool is_behind(struct conn *conn) {
-    int unread = 0;
-    uv_os_fd_t fd = -1;
-
     if (conn->state != STATE_READING || conn->door->half(conn, conn->state_bytes) != CONN_HALF_BODY) return false;
-    uv_fileno(&conn->uv.handle, &fd);
-    return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+    return conn_unread(conn) > 0;
 }
 
 static void time_out(struct conn *conn) {
@@ -443,15 +457,13 @@ void conn_check(struct conn *conn) {
 
 /* All is sent. Unread input would turn the close into a reset. */
 static void finish(struct conn *conn) {
-    int unread = 0;
     uv_os_fd_t fd = -1;
 
-    uv_fileno(&conn->uv.handle, &fd);
-    if (!conn->ended && !conn->linger) ioctl(fd, FIONREAD, &unread);
-    if (conn->ended || (!conn->linger && unread <= 0)) {
+    if (conn->ended || (!conn->linger && conn_unread(conn) == 0)) {
         conn_close(conn, conn->reason);
         return;
     }
+    uv_fileno(&conn->uv.handle, &fd);
     shutdown(fd, SHUT_WR);
     conn->dropped = 0;
     conn->linger_until = worker_now(conn->worker) + LINGER_MS;
@@ -560,7 +572,7 @@ static void answer(struct conn *conn, enum conn_answer answer) {
     }
 }
 
-/* Shows the door VIEW, whose first HELD bytes are those in IN, and the others are in the loop's buffer. */
+/* Shows the door VIEW, whose first HELD bytes are those in IN, and the others are in the loop's buffer or its own. */
 static void process(struct conn *conn, struct strobe_slice view, size_t held) {
     size_t used = 0;
 
@@ -581,6 +593,12 @@ static void process(struct conn *conn, struct strobe_slice view, size_t held) {
     answer(conn, said);
 }
 
+/* The room that the door has for the next bytes, or NULL. */
+static char *door_room(struct conn *conn, size_t *len) {
+    if (conn->door->room == NULL || conn->state != STATE_READING) return NULL;
+    return conn->door->room(conn, conn->state_bytes, len);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct conn *conn = handle->data;
     struct worker *worker = conn->worker;
@@ -595,18 +613,26 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     conn->throttled = conn->reads == WORKER_READS;
     if (conn->throttled) return; /* libuv asks again in the next turn */
     conn->reads++;
-    conn->direct = held.len > WORKER_HEADROOM;
-    if (!conn->direct) {
-        char *room = worker_read_buffer(worker);
+    size_t len;
+    char *room = held.len == 0 ? door_room(conn, &len) : NULL;
+    if (room != NULL) {
+        conn->target = TARGET_DOOR;
+        conn->bulky = true;
+        *buf = uv_buf_init(room, (unsigned)len);
+        return;
+    }
+    conn->target = held.len > WORKER_HEADROOM ? TARGET_IN : TARGET_LOOP;
+    if (conn->target == TARGET_LOOP) {
+        room = worker_read_buffer(worker);
         if (held.len > 0) memcpy(room, held.data, held.len);
-        *buf = uv_buf_init(room + held.len, (unsigned)STROBE_READ_SIZE);
+        *buf = uv_buf_init(room + held.len, conn->bulky ? (unsigned)WORKER_PEEK : (unsigned)STROBE_READ_SIZE);
+        conn->bulky = false;
         return;
     }
     conn->in.max = worker_config(worker)->max_request + 2 * STROBE_READ_SIZE;
     if (conn->in.max < held.len) conn->in.max = held.len;
     if (strobe_buf_expect(&conn->in, conn->want) != STROBE_BUF_OK) return;
-    size_t len;
-    char *room = strobe_buf_room(&conn->in, &len);
+    room = strobe_buf_room(&conn->in, &len);
     *buf = uv_buf_init(room, (unsigned)(len < UINT32_MAX ? len : UINT32_MAX));
 }
 
@@ -657,7 +683,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
         if (conn->dropped > STROBE_LINGER_MAX) conn_close(conn, conn->reason);
         return;
     }
-    if (conn->direct) {
+    if (conn->target == TARGET_IN) {
         strobe_buf_added(&conn->in, (size_t)nread);
         process(conn, strobe_buf_bytes(&conn->in), strobe_buf_len(&conn->in));
     } else {
@@ -719,19 +745,14 @@ void conn_flush(struct conn *conn) {
 }
 
 void conn_stop(struct conn *conn) {
-    int unread = 0;
-    uv_os_fd_t fd = -1;
-
     if (conn->state == STATE_CLOSED || conn->stopping) return;
     if (conn->state == STATE_LINGERING) {
         conn_close(conn, conn->reason);
         return;
     }
-    uv_fileno(&conn->uv.handle, &fd);
-    ioctl(fd, FIONREAD, &unread);
     conn->stopping = true;
     conn->asleep = false;
-    conn->last = unread > 0 ? (size_t)unread : 0;
+    conn->last = conn_unread(conn);
     if (conn->state != STATE_FLUSHING) {
         conn->linger = conn->last > 0 || conn->state != STATE_READING || strobe_out_pending(&conn->out) > 0;
     }

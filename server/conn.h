@@ -93,6 +93,11 @@ struct door {
      * sent was executed, the connection flushes and closes by itself. */
     enum conn_answer (*input)(struct conn *conn, void *state, struct strobe_slice input, size_t *used);
 
+    /* Where the next bytes of the peer shall be read to, *LEN of them at most (not 0), because most of them will stay
+     * there: `input` gets them in that place, with nothing in front. Asked when the connection holds no unused ones.
+     * NULL, or a function that gives NULL: anywhere. */
+    char *(*room)(struct conn *conn, void *state, size_t *len);
+
     enum conn_half (*half)(const struct conn *conn, const void *state);
 
     /* Writes the last answer of a connection that closes for REASON: SLOW (half a request, then silence) or
@@ -128,6 +133,9 @@ void conn_tell_flushed(struct conn *conn);
 /* For how many milliseconds, by the loop's clock, the request that is being looked at has been coming in; 0: it came
  * whole. */
 uint64_t conn_request_age(const struct conn *conn);
+
+/* How many bytes of the peer wait in the socket. */
+size_t conn_unread(const struct conn *conn);
 
 /* The reason that a CLOSE or LINGER stands for; without it QUIT. */
 void conn_why(struct conn *conn, enum conn_reason reason);

@@ -2,7 +2,10 @@
  *
  *     parser: begin -> take take take ... finish          door: execute (command_blob) -> done
  *             '----- coming: upload.c -----'-> whole -----------'
+ *     conn:           room ^ the next read goes here
  *
+ * The first bytes of a word come with its request's, and are copied; the others are read into their place, what is
+ * behind the word too: the parser sees them there.
  * SET of 200 MB would otherwise gather them in the input, stop the loop for copying them into the map, and have them
  * twice. Which words are values nobody needs to know here: a large one that is not is let go like the others.
  * Always: room grows with what came (upload.c). On failure: without memory for a word what came of the request is given
@@ -14,7 +17,12 @@
 #include <stdlib.h>
 
 #include "protocol/limits.h"
+#include "server/conn.h"
 #include "server/upload.h"
+
+/* What may be read with the last bytes of a word: its CRLF, which spares a read, and one byte more. Without that the
+ * read would be full, and libuv ask for more when nothing waits. */
+enum { WORD_END = 3 };
 
 struct large_word {
     size_t index; /* in the request */
@@ -58,6 +66,11 @@ static bool reserve(struct large_words *words) {
     return true;
 }
 
+/* What waits in the socket has come too. */
+static void expect(struct large_words *words) {
+    if (words->conn != NULL) upload_expect(&words->coming->upload, conn_unread(words->conn));
+}
+
 static void begin(void *context, size_t word, size_t len) {
     struct large_words *words = context;
 
@@ -67,7 +80,16 @@ static void begin(void *context, size_t word, size_t len) {
         return;
     }
     words->coming->index = word;
-    upload_begin(&words->coming->upload, words->map, len);
+    upload_begin(&words->coming->upload, words->map, len, WORD_END);
+    expect(words);
+}
+
+char *large_words_room(struct large_words *words, size_t *len) {
+    struct large_request *request = words->coming;
+
+    if (request == NULL || request->upload.map == NULL) return NULL;
+    if (!upload_has_room(&request->upload)) expect(words);
+    return upload_room(&request->upload, len);
 }
 
 static void take(void *context, struct strobe_slice piece) {
@@ -113,8 +135,8 @@ static void drop(void *context) {
 const struct strobe_resp_taker large_words_taker = {
     .from = STROBE_RESP_TAKE_MIN, .begin = begin, .take = take, .finish = finish, .drop = drop};
 
-void large_words_init(struct large_words *words, struct strobe_map *map) {
-    *words = (struct large_words){.map = map};
+void large_words_init(struct large_words *words, const struct conn *conn, struct strobe_map *map) {
+    *words = (struct large_words){.conn = conn, .map = map};
 }
 
 void large_words_fini(struct large_words *words) {

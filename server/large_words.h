@@ -11,10 +11,12 @@
 #include "map/map.h"
 #include "protocol/resp_parser.h"
 
+struct conn;
 struct large_request;
 
 struct large_words {
     struct strobe_map *map;       /* borrowed */
+    const struct conn *conn;      /* borrowed; whose they are, or NULL */
     struct large_request *coming; /* owned; NULL: the request under way has none yet */
     struct large_request *whole;  /* owned; of the request that came whole, or NULL */
     bool coming_lost;             /* there was no memory for one of them: it is read over */
@@ -24,9 +26,14 @@ struct large_words {
 /* For strobe_resp_parser_set_taker, with the struct as context. */
 extern const struct strobe_resp_taker large_words_taker;
 
-/* Starts WORDS without any, for MAP (borrowed until fini). Ends with fini. */
-void large_words_init(struct large_words *words, struct strobe_map *map);
+/* Starts WORDS without any, of CONN for MAP (borrowed until fini). Without CONN (NULL) room is made for what came only.
+ * Ends with fini. */
+void large_words_init(struct large_words *words, const struct conn *conn, struct strobe_map *map);
 void large_words_fini(struct large_words *words);
+
+/* Where the next *LEN bytes of the connection shall go, so that they need no copy: those of a word, and a few behind.
+ * Borrowed until they were shown to the parser. NULL: anywhere. */
+char *large_words_room(struct large_words *words, size_t *len);
 
 /* Has the request that came whole any, or lost any? */
 static inline bool large_words_any(const struct large_words *words) {

@@ -74,7 +74,7 @@ void resp_batch_free(struct resp_batch *batch) {
 static bool resp_open(struct conn *conn, void *state) {
     struct resp_conn *resp = state;
 
-    large_words_init(&resp->large, worker_map(conn_worker(conn)));
+    large_words_init(&resp->large, conn, worker_map(conn_worker(conn)));
     strobe_resp_parser_init(&resp->parser, worker_resp_options(conn_worker(conn)));
     strobe_resp_parser_set_taker(&resp->parser, &large_words_taker, &resp->large);
     strobe_resp_writer_init(&resp->reply, conn_out(conn), STROBE_RESP2);
@@ -363,6 +363,13 @@ static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe
 
 /* ---- the rest of the door ------------------------------------------------------------------- */
 
+static char *resp_room(struct conn *conn, void *state, size_t *len) {
+    struct resp_conn *resp = state;
+
+    (void)conn;
+    return large_words_room(&resp->large, len);
+}
+
 static enum conn_half resp_half(const struct conn *conn, const void *state) {
     const struct resp_conn *resp = state;
 
@@ -397,8 +404,8 @@ static size_t resp_memory(const void *state) {
 #define RESP_DOOR(text, counted)                                                                                     \
     {                                                                                                                \
         .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,              \
-        .close = resp_close, .input = resp_input, .half = resp_half, .refuse = resp_refuse, .flushed = resp_flushed, \
-        .memory = resp_memory                                                                                        \
+        .close = resp_close, .input = resp_input, .room = resp_room, .half = resp_half, .refuse = resp_refuse,       \
+        .flushed = resp_flushed, .memory = resp_memory                                                               \
     }
 
 const struct door resp_door = RESP_DOOR("resp", METRICS_DOOR_RESP);

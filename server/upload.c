@@ -6,9 +6,11 @@
  *
  * A value that is gathered elsewhere and copied when it is whole stops the loop for as long as the copy takes, and is
  * there twice meanwhile. A blob of the announced length would cost a client that never sends it nothing. So the room
- * doubles with what has come, and the bytes move to the new room in pieces twice as long as those that arrive.
+ * doubles with what has come, and the bytes move to the new room in pieces twice as long as those that arrive. What the
+ * socket holds has come too, so most values have their last room with the first bytes, and nothing to move.
  * Always: the room is at most twice what came (or UPLOAD_FIRST); the rooms are the total halved, again and again, so
- * the last is exact, and after each growth as much is still to come as there is to move: OLD is empty before the next.
+ * the last is exact (but for TAIL), and after each growth as much is still to come as there is to move: OLD is empty
+ * before the next, or nearly, when that is for bytes that are only expected: it moves UPLOAD_AHEAD at most.
  * Where no length is announced the rooms double, the end may come while there is something to move, which is done in
  * slices then, and what is left of the last room is given back.
  * On failure: no memory for the next room leaves what came where it is.
@@ -22,11 +24,17 @@
 
 #include "protocol/limits.h"
 
-#define UPLOAD_FIRST STROBE_READ_SIZE /* room for what one read brings */
+#define UPLOAD_FIRST STROBE_READ_SIZE  /* room for what one read brings */
+#define UPLOAD_READ  STROBE_READ_SIZE  /* the most that upload_room gives: more at once was slower (DESIGN.md) */
+#define UPLOAD_AHEAD ((size_t)1 << 20) /* the most that is expected */
 
-void upload_begin(struct upload *upload, struct strobe_map *map, size_t total) {
-    assert(upload->map == NULL);
-    *upload = (struct upload){.map = map, .total = total};
+void upload_begin(struct upload *upload, struct strobe_map *map, size_t total, size_t tail) {
+    assert(upload->map == NULL && (tail == 0 || total != UPLOAD_UNKNOWN));
+    *upload = (struct upload){.map = map, .total = total, .tail = tail};
+}
+
+void upload_expect(struct upload *upload, size_t bytes) {
+    upload->ahead = bytes < UPLOAD_AHEAD ? bytes : UPLOAD_AHEAD;
 }
 
 /* Moves at most MOST bytes out of the old room, and gives it back when it is empty. */
@@ -57,11 +65,13 @@ static size_t room_for(const struct upload *upload, size_t needed) {
     return room;
 }
 
-/* Takes a room that NEEDED bytes fit in. */
+/* Takes a room that NEEDED bytes fit in, and those that are expected. */
 static bool grow(struct upload *upload, size_t needed) {
-    size_t room = room_for(upload, needed);
-    struct strobe_blob *blob = strobe_blob_new(upload->map, room);
+    size_t left = upload->total - needed;
+    size_t room = room_for(upload, needed + (upload->ahead < left ? upload->ahead : left));
 
+    if (room == upload->total) room += upload->tail;
+    struct strobe_blob *blob = strobe_blob_new(upload->map, room);
     if (blob == NULL) return false;
     move(upload, SIZE_MAX); /* nothing is left by now: see above */
     upload->old = upload->blob;
@@ -73,12 +83,28 @@ static bool grow(struct upload *upload, size_t needed) {
     return true;
 }
 
+bool upload_has_room(const struct upload *upload) {
+    return upload->room >= upload->total || upload->room - upload->len >= UPLOAD_READ;
+}
+
+char *upload_room(struct upload *upload, size_t *len) {
+    size_t left = upload->room - upload->len;
+
+    if (upload->len == upload->total) return NULL;
+    if (!upload_has_room(upload) && left < upload->ahead && !grow(upload, upload->len + 1)) return NULL;
+    left = upload->room - upload->len;
+    *len = left < UPLOAD_READ ? left : UPLOAD_READ;
+    return left > 0 ? strobe_blob_bytes(upload->blob, NULL) + upload->len : NULL;
+}
+
 bool upload_take(struct upload *upload, struct strobe_slice piece) {
     assert(piece.len <= upload->total - upload->len);
     if (piece.len == 0) return true;
     if (upload->len + piece.len > upload->room && !grow(upload, upload->len + piece.len)) return false;
-    memcpy(strobe_blob_bytes(upload->blob, NULL) + upload->len, piece.data, piece.len);
+    char *place = strobe_blob_bytes(upload->blob, NULL) + upload->len;
+    if (piece.data != place) memcpy(place, piece.data, piece.len);
     upload->len += piece.len;
+    upload->ahead = 0;
     move(upload, 2 * piece.len);
     return true;
 }

@@ -77,7 +77,7 @@ static void open_world(struct world *w) {
     strobe_resp_writer_init(&w->reply, &w->out, STROBE_RESP2);
     strobe_request_init(&w->request);
     strobe_resp_parser_init(&w->parser, &w->limits);
-    large_words_init(&w->large, w->map.map);
+    large_words_init(&w->large, NULL, w->map.map);
     strobe_resp_parser_set_taker(&w->parser, &large_words_taker, &w->large);
 }
 

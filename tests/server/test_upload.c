@@ -57,7 +57,7 @@ static void upload_all(struct counting *counting, struct strobe_map *map, size_t
     const char *bytes;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, total);
+    upload_begin(&upload, map, total, 0);
     assert_int_equal(counting->held, empty);
     for (size_t at = 0; at < total; at += len) {
         size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
@@ -102,7 +102,7 @@ static void upload_unknown(struct counting *counting, struct strobe_map *map, si
     const char *bytes;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, UPLOAD_UNKNOWN);
+    upload_begin(&upload, map, UPLOAD_UNKNOWN, 0);
     for (size_t at = 0; at < total; at += len) {
         size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
 
@@ -147,10 +147,132 @@ static void test_upload_without_bytes_is_no_value(void **state) {
     struct upload upload = {.map = NULL};
 
     (void)state;
-    upload_begin(&upload, map, UPLOAD_UNKNOWN);
+    upload_begin(&upload, map, UPLOAD_UNKNOWN, 0);
     assert_true(upload_settle(&upload, 0));
     assert_null(upload_value(&upload));
     upload_end(&upload);
+    strobe_map_free(map);
+}
+
+enum { TAIL = 3 };
+
+/* Uploads TOTAL bytes as a connection does: the first FIRST as a piece, and the others into their place wherever there
+ * is one, of which the socket brings STEP at a time and holds WAITING (at most what is left). */
+static void upload_in_place(struct counting *counting, struct strobe_map *map, size_t total, size_t first, size_t step,
+                            size_t waiting) {
+    struct upload upload = {.map = NULL};
+    char *piece = malloc(first > step ? first : step);
+    size_t empty = counting->held, len;
+
+    assert_non_null(piece);
+    upload_begin(&upload, map, total, TAIL);
+    for (size_t at = 0; at < total; at += len) {
+        size_t left = total - at, behind, room = 0;
+        char *place = NULL;
+
+        len = at == 0 ? first : step;
+        len = len < left ? len : left;
+        behind = waiting < left - len ? waiting : left - len;
+        size_t come = at + len + behind;
+        if (at > 0) {
+            if (!upload_has_room(&upload)) upload_expect(&upload, len + behind);
+            place = upload_room(&upload, &room);
+            assert_true(place == NULL || room > 0);
+        } else {
+            upload_expect(&upload, behind);
+        }
+        if (place != NULL) {
+            assert_true(room <= upload.total + TAIL - at);
+            memset(place, 'x', room); /* it is ours, all of it */
+            len = len < room ? len : room;
+        }
+        for (size_t i = 0; i < len; i++) (place != NULL ? place : piece)[i] = byte_at(at + i);
+        assert_true(upload_take(&upload, strobe_slice_make(place != NULL ? place : piece, len)));
+        size_t known = come > STROBE_READ_SIZE ? come : STROBE_READ_SIZE;
+        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1 + TAIL);
+    }
+    assert_null(upload_room(&upload, &len));
+    assert_true(upload_settle(&upload, 0));
+    const char *bytes = strobe_blob_bytes(upload_value(&upload), &len);
+    assert_int_equal(len, total);
+    for (size_t i = 0; i < total; i++) {
+        if (bytes[i] != byte_at(i)) fail_msg("byte %zu of %zu: %zu, %zu, %zu", i, total, first, step, waiting);
+    }
+    upload_end(&upload);
+    assert_int_equal(counting->held, empty);
+    free(piece);
+}
+
+static void test_bytes_that_are_read_into_their_place_make_the_same_value(void **state) {
+    static const size_t totals[] = {2, 65535, 65536, 65537, 131071, 131072, 131073, 262145, 1048576, 3000017};
+    static const size_t firsts[] = {1, 1000, STROBE_READ_SIZE, 81920};
+    static const size_t steps[] = {997, STROBE_READ_SIZE, 300000};
+    static const size_t waiting[] = {0, 1, 50000, STROBE_READ_SIZE, 1000000, SIZE_MAX};
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        for (size_t j = 0; j < sizeof firsts / sizeof *firsts; j++) {
+            for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+                for (size_t l = 0; l < sizeof waiting / sizeof *waiting; l++) {
+                    upload_in_place(&counting, map, totals[i], firsts[j], steps[k], waiting[l]);
+                }
+            }
+        }
+    }
+    strobe_map_free(map);
+}
+
+static void test_nothing_that_is_only_announced_makes_room(void **state) {
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+    struct upload upload = {.map = NULL};
+    char *piece = calloc(1, STROBE_READ_SIZE);
+    size_t empty = counting.held, len;
+
+    (void)state;
+    assert_non_null(piece);
+    upload_begin(&upload, map, (size_t)1 << 30, TAIL);
+    assert_null(upload_room(&upload, &len));
+    assert_int_equal(counting.held, empty);
+    assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
+    while (upload_room(&upload, &len) != NULL) {
+        size_t held = counting.held;
+        assert_true(upload_take(&upload, strobe_slice_make(piece, len)));
+        assert_true(counting.held <= held);
+    }
+    assert_true(counting.held - empty <= 2 * STROBE_READ_SIZE + 256);
+    /* A full socket counts, but not for more than it can be believed. */
+    upload_expect(&upload, SIZE_MAX);
+    assert_non_null(upload_room(&upload, &len));
+    assert_true(counting.held - empty <= (size_t)5 << 20);
+    upload_end(&upload);
+    assert_int_equal(counting.held, empty);
+    free(piece);
+    strobe_map_free(map);
+}
+
+static void test_room_that_is_not_to_be_had_leaves_what_came(void **state) {
+    struct counting counting;
+    struct strobe_map *map = counted_map(&counting);
+    struct upload upload = {.map = NULL};
+    char *piece = calloc(1, STROBE_READ_SIZE);
+    size_t empty = counting.held, len;
+
+    (void)state;
+    assert_non_null(piece);
+    upload_begin(&upload, map, 4 * STROBE_READ_SIZE, TAIL);
+    assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
+    counting.fails = true;
+    upload_expect(&upload, STROBE_READ_SIZE);
+    assert_null(upload_room(&upload, &len));
+    assert_int_equal(upload.len, STROBE_READ_SIZE);
+    counting.fails = false;
+    assert_non_null(upload_room(&upload, &len));
+    upload_end(&upload);
+    assert_int_equal(counting.held, empty);
+    free(piece);
     strobe_map_free(map);
 }
 
@@ -162,7 +284,7 @@ static void test_old_room_is_empty_before_the_next_growth(void **state) {
     size_t left = 0;
 
     (void)state;
-    upload_begin(&upload, map, 3000017);
+    upload_begin(&upload, map, 3000017, 0);
     for (size_t at = 0; at < upload.total; at += sizeof piece) {
         const struct strobe_blob *blob = upload.blob;
         size_t len = upload.total - at < sizeof piece ? upload.total - at : sizeof piece;
@@ -185,7 +307,7 @@ static void test_failed_growth_keeps_what_came(void **state) {
 
     (void)state;
     assert_non_null(piece);
-    upload_begin(&upload, map, 4 * STROBE_READ_SIZE);
+    upload_begin(&upload, map, 4 * STROBE_READ_SIZE, 0);
     counting.fails = true;
     assert_false(upload_take(&upload, strobe_slice_make(piece, 100)));
     counting.fails = false;
@@ -204,6 +326,9 @@ int main(void) {
         cmocka_unit_test(test_value_is_whole_for_every_length_and_cut),
         cmocka_unit_test(test_value_of_unknown_length_is_whole_in_slices),
         cmocka_unit_test(test_upload_without_bytes_is_no_value),
+        cmocka_unit_test(test_bytes_that_are_read_into_their_place_make_the_same_value),
+        cmocka_unit_test(test_nothing_that_is_only_announced_makes_room),
+        cmocka_unit_test(test_room_that_is_not_to_be_had_leaves_what_came),
         cmocka_unit_test(test_old_room_is_empty_before_the_next_growth),
         cmocka_unit_test(test_failed_growth_keeps_what_came),
     };

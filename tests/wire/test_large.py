@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """test_large.py - large values: however they come, are changed and go, they are what they would be if they were small.
 
-The sizes lie around the thresholds: 16 KiB (a blob in the map), 64 KiB (a word that is received into its blob), 256 KiB
-(a body that is), 1 MiB (a change made in slices), 8 MiB (freed on another thread)."""
+The sizes lie around the thresholds: 16 KiB (a blob in the map), 64 KiB (a word that is received into its blob, and one
+read), 80 KiB (one read behind what came with its head), 256 KiB (a body that is received into its blob), 1 MiB
+(a change made in slices), 8 MiB (freed on another thread)."""
 import os
 import re
 import threading
@@ -15,7 +16,8 @@ from strobe_test import ReplyError, Server, request
 DEBUG = ("--log-level", "debug")
 KIB = 1 << 10
 MIB = 1 << 20
-SIZES = sorted(base + off for base in (16 * KIB, 64 * KIB, 128 * KIB, 256 * KIB, MIB) for off in (-1, 0, 1)) + [9 * MIB]
+EDGES = (16 * KIB, 64 * KIB, 80 * KIB, 128 * KIB, 256 * KIB, MIB)
+SIZES = sorted(base + off for base in EDGES for off in (-1, 0, 1)) + [9 * MIB]
 
 
 # The address sanitizer keeps what is freed for a while, unless it is told not to.
@@ -108,6 +110,106 @@ class Words(unittest.TestCase):
                     client.send(data[at:at + piece])
                 self.assertEqual(client.reply(), b"OK")
                 self.assertEqual(client.ask("GETDEL", "k"), value, f"in pieces of {piece}")
+
+    def test_the_end_of_a_word_may_come_a_byte_at_a_time(self):
+        """Bytes are read into their place, and some behind the word with them: these are not lost."""
+        with Server("--threads", "1") as server:
+            for size in (80 * KIB - 40, 80 * KIB, 128 * KIB, 300000):
+                first, second = bytes_of(size), bytes_of(size + 1, 3)
+                data = request("MULTI") + request("MSET", "a", first, "b", second) + request("GET", "b")
+                data += request("EXEC") + b"PING\r\n" + request("SET", "c", first) + request("STRLEN", "c")
+                expected = (b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n$%d\r\n%s\r\n+PONG\r\n+OK\r\n:%d\r\n"
+                            % (len(second), second, size))
+                ends = [data.index(first) + size, data.index(second) + size + 1, data.rindex(first) + size]
+                for pieces in (range(-3, 6), (-1, 1), (-20000, 3), (1,), (2,), (3,), (4,), (20,)):
+                    with server.client() as client:
+                        at = 0
+                        for cut in sorted(end + off for end in ends for off in pieces):
+                            client.send(data[at:cut])
+                            server.resp("PING")
+                            at = cut
+                        client.send(data[at:])
+                        client.end()
+                        self.assertEqual(client.rest(), expected, f"{size} bytes, cut at {pieces} from the ends")
+
+    def test_values_in_a_row_are_right_whatever_follows(self):
+        """Behind a large value a smaller piece is read first: another large one, small requests, or both."""
+        value = bytes_of(150000)
+        large, small = request("SET", "k", value), request("INCR", "n")
+        rows = [[large, large, large], [large, small * 2000, large], [large + small * 600, small * 1500 + large, large],
+                [large, request("SET", "s", value[:16 * KIB - 40]), request("SET", "s", value[:16 * KIB]), large]]
+        with Server("--threads", "1") as server, server.client() as client:
+            for row in rows:
+                client.ask("SET", "n", 0)
+                for data in row:
+                    client.send(data)
+                    server.resp("PING")
+                expected, n = [], 0
+                for data in row:
+                    for part in re.findall(rb"INCR|SET", data):
+                        n += part == b"INCR"
+                        expected.append(n if part == b"INCR" else b"OK")
+                self.assertEqual([client.reply() for _ in expected], expected)
+                self.assertEqual(client.ask("GET", "k"), value)
+
+    def test_every_byte_in_is_counted_once(self):
+        data = request("SET", "k", bytes_of(3 * MIB)) + request("SET", "k", bytes_of(100000))
+        with Server("--threads", "1") as server, server.client() as client:
+            def received():
+                return int(re.search(rb"total_net_input_bytes:(\d+)", server.resp("INFO", "stats"))[1])
+            first = received()
+            one = received() - first  # what asking costs
+            for piece in (50000, 1000000, len(data)):
+                before = received()
+                for at in range(0, len(data), piece):
+                    client.send(data[at:at + piece])
+                self.assertEqual([client.reply(), client.reply()], [b"OK", b"OK"])
+                self.assertEqual(received() - before, len(data) + one)
+
+    def test_a_monitor_sees_a_value_that_came_in_pieces(self):
+        value = b"v" * 300000
+        with Server("--threads", "1") as server, server.client() as client, server.client() as monitor:
+            self.assertEqual(monitor.ask("MONITOR"), b"OK")
+            data = request("SET", "k", value)
+            client.send(data[:100000])
+            with server.client() as other:
+                other.ask("ECHO", "between")
+            client.send(data[100000:])
+            self.assertEqual(client.reply(), b"OK")
+            seen = [monitor.line(), monitor.line()]
+            self.assertIn(b'"ECHO" "between"', seen[0])
+            self.assertIn(b'"SET" "k" "', seen[1])
+            self.assertIn(value[:1000], seen[1])
+
+    def test_a_client_that_is_killed_half_way_leaves_nothing(self):
+        data = request("SET", "k", bytes_of(5 * MIB))
+        with Server("--threads", "1", *DEBUG) as server, server.client() as client:
+            name = client.ask("CLIENT", "ID")
+            for part in (data[:100000], data[100000:300000]):
+                client.send(part)
+                server.resp("PING")
+            self.assertEqual(server.resp("CLIENT", "KILL", "ID", name), 1)
+            server.wait_log(closed("killed"))
+            self.assertEqual(server.resp("DBSIZE"), 0)
+
+    def test_a_length_that_is_only_announced_makes_no_room(self):
+        """Neither accounted nor resident memory grows by what some hundred clients say that they will send."""
+        sent = 100000
+        data = request("SET", "k", bytes_of(64 * MIB))[:sent]
+        with Server("--threads", "1") as server:
+            def accounted():
+                return int(re.search(rb"mem_clients_normal:(\d+)", server.resp("INFO", "memory"))[1])
+            before = accounted(), resident(server, "VmRSS")
+            clients = [server.client() for _ in range(100)]
+            for client in clients:
+                client.send(data)
+            for client in clients:  # a part of what was sent to it may be still to be read
+                client.send(bytes(1))
+                server.resp("PING")
+            self.assertLess(accounted() - before[0], 100 * 3 * sent)
+            self.assertLess(resident(server, "VmRSS") - before[1], 100 * 5 * sent)
+            for client in clients:
+                client.close()
 
     def test_pipelines_of_large_values_keep_their_order(self):
         values = [bytes_of(size, size) for size in (70000, 10, 65536, 500000, 100, 65535, 3 * MIB, 0, 131072)]
