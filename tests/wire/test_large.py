@@ -195,7 +195,7 @@ class Words(unittest.TestCase):
     def test_a_length_that_is_only_announced_makes_no_room(self):
         """Neither accounted nor resident memory grows by what some hundred clients say that they will send."""
         sent = 100000
-        data = request("SET", "k", bytes_of(64 * MIB))[:sent]
+        data = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (64 * MIB) + bytes(sent)
         with Server("--threads", "1") as server:
             def accounted():
                 return int(re.search(rb"mem_clients_normal:(\d+)", server.resp("INFO", "memory"))[1])
