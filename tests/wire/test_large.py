@@ -207,7 +207,8 @@ class Words(unittest.TestCase):
                 client.send(bytes(1))
                 server.resp("PING")
             self.assertLess(accounted() - before[0], 100 * 3 * sent)
-            self.assertLess(resident(server, "VmRSS") - before[1], 100 * 5 * sent)
+            # The thread sanitizer keeps some bytes for each of ours. Said were six hundred times as many.
+            self.assertLess(resident(server, "VmRSS") - before[1], 100 * 20 * sent)
             for client in clients:
                 client.close()
 
