@@ -401,11 +401,11 @@ static size_t resp_memory(const void *state) {
            large_words_memory(&resp->large) + (resp->job != NULL ? resp->job->memory : 0);
 }
 
-#define RESP_DOOR(text, counted)                                                                                     \
-    {                                                                                                                \
-        .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,              \
-        .close = resp_close, .input = resp_input, .room = resp_room, .half = resp_half, .refuse = resp_refuse,       \
-        .flushed = resp_flushed, .memory = resp_memory                                                               \
+#define RESP_DOOR(text, counted)                                                                               \
+    {                                                                                                          \
+        .name = (text), .metric = (counted), .state_size = sizeof(struct resp_conn), .open = resp_open,        \
+        .close = resp_close, .input = resp_input, .room = resp_room, .half = resp_half, .refuse = resp_refuse, \
+        .flushed = resp_flushed, .memory = resp_memory                                                         \
     }
 
 const struct door resp_door = RESP_DOOR("resp", METRICS_DOOR_RESP);
