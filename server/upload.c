@@ -9,7 +9,7 @@
  * doubles with what has come, and the bytes move to the new room in pieces twice as long as those that arrive. What the
  * socket holds has come too, so most values have their last room with the first bytes, and nothing to move.
  * Always: the room is at most twice what came (or UPLOAD_FIRST); the rooms are the total halved, again and again, so
- * the last is exact (but for TAIL), and after each growth as much is still to come as there is to move: OLD is empty
+ * the last is exact, and after each growth as much is still to come as there is to move: OLD is empty
  * before the next, or nearly, when that is for bytes that are only expected: it moves UPLOAD_AHEAD at most.
  * Where no length is announced the rooms double, the end may come while there is something to move, which is done in
  * slices then, and what is left of the last room is given back.
@@ -28,9 +28,9 @@
 #define UPLOAD_READ  STROBE_READ_SIZE  /* the most that upload_room gives: more at once was slower (DESIGN.md) */
 #define UPLOAD_AHEAD ((size_t)1 << 20) /* the most that is expected */
 
-void upload_begin(struct upload *upload, struct strobe_map *map, size_t total, size_t tail) {
-    assert(upload->map == NULL && (tail == 0 || total != UPLOAD_UNKNOWN));
-    *upload = (struct upload){.map = map, .total = total, .tail = tail};
+void upload_begin(struct upload *upload, struct strobe_map *map, size_t total) {
+    assert(upload->map == NULL);
+    *upload = (struct upload){.map = map, .total = total};
 }
 
 void upload_expect(struct upload *upload, size_t bytes) {
@@ -69,8 +69,6 @@ static size_t room_for(const struct upload *upload, size_t needed) {
 static bool grow(struct upload *upload, size_t needed) {
     size_t left = upload->total - needed;
     size_t room = room_for(upload, needed + (upload->ahead < left ? upload->ahead : left));
-
-    if (room == upload->total) room += upload->tail;
     struct strobe_blob *blob = strobe_blob_new(upload->map, room);
     if (blob == NULL) return false;
     move(upload, SIZE_MAX); /* nothing is left by now: see above */

@@ -17,7 +17,6 @@ struct upload {
     struct strobe_blob *old;  /* owned: where the first bytes still lie, or NULL */
     size_t room, old_room;    /* bytes of these */
     size_t total;             /* bytes that were announced; UPLOAD_UNKNOWN: none were */
-    size_t tail;              /* bytes behind them that may be read with the last */
     size_t ahead;             /* see upload_expect */
     size_t len;               /* bytes that came */
     size_t moved;             /* of those that lay in OLD, how many lie in BLOB too */
@@ -26,9 +25,9 @@ struct upload {
 
 #define UPLOAD_UNKNOWN SIZE_MAX
 
-/* Begins an upload of TOTAL bytes (1 to STROBE_VALUE_MAX, or UPLOAD_UNKNOWN) for MAP (borrowed until end). Where TOTAL
- * is known, the last room has TAIL bytes more, for upload_room alone. Allocates nothing. */
-void upload_begin(struct upload *upload, struct strobe_map *map, size_t total, size_t tail);
+/* Begins an upload of TOTAL bytes (1 to STROBE_VALUE_MAX, or UPLOAD_UNKNOWN) for MAP (borrowed until end). Allocates
+ * nothing. */
+void upload_begin(struct upload *upload, struct strobe_map *map, size_t total);
 
 /* BYTES more, behind those of the next upload_take, have come as far as this machine (not: were announced): the next
  * room may be for some of these as well. */

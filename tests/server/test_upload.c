@@ -57,7 +57,7 @@ static void upload_all(struct counting *counting, struct strobe_map *map, size_t
     const char *bytes;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, total, 0);
+    upload_begin(&upload, map, total);
     assert_int_equal(counting->held, empty);
     for (size_t at = 0; at < total; at += len) {
         size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
@@ -102,7 +102,7 @@ static void upload_unknown(struct counting *counting, struct strobe_map *map, si
     const char *bytes;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, UPLOAD_UNKNOWN, 0);
+    upload_begin(&upload, map, UPLOAD_UNKNOWN);
     for (size_t at = 0; at < total; at += len) {
         size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
 
@@ -147,14 +147,12 @@ static void test_upload_without_bytes_is_no_value(void **state) {
     struct upload upload = {.map = NULL};
 
     (void)state;
-    upload_begin(&upload, map, UPLOAD_UNKNOWN, 0);
+    upload_begin(&upload, map, UPLOAD_UNKNOWN);
     assert_true(upload_settle(&upload, 0));
     assert_null(upload_value(&upload));
     upload_end(&upload);
     strobe_map_free(map);
 }
-
-enum { TAIL = 3 };
 
 /* Uploads TOTAL bytes as a connection does: the first FIRST as a piece, and the others into their place wherever there
  * is one, of which the socket brings STEP at a time and holds WAITING (at most what is left). */
@@ -165,7 +163,7 @@ static void upload_in_place(struct counting *counting, struct strobe_map *map, s
     size_t empty = counting->held, len;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, total, TAIL);
+    upload_begin(&upload, map, total);
     for (size_t at = 0; at < total; at += len) {
         size_t left = total - at, behind, room = 0;
         char *place = NULL;
@@ -182,14 +180,14 @@ static void upload_in_place(struct counting *counting, struct strobe_map *map, s
             upload_expect(&upload, behind);
         }
         if (place != NULL) {
-            assert_true(room <= upload.total + TAIL - at);
+            assert_true(room <= upload.total - at);
             memset(place, 'x', room); /* it is ours, all of it */
             len = len < room ? len : room;
         }
         for (size_t i = 0; i < len; i++) (place != NULL ? place : piece)[i] = byte_at(at + i);
         assert_true(upload_take(&upload, strobe_slice_make(place != NULL ? place : piece, len)));
         size_t known = come > STROBE_READ_SIZE ? come : STROBE_READ_SIZE;
-        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1 + TAIL);
+        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1);
     }
     assert_null(upload_room(&upload, &len));
     assert_true(upload_settle(&upload, 0));
@@ -233,7 +231,7 @@ static void test_nothing_that_is_only_announced_makes_room(void **state) {
 
     (void)state;
     assert_non_null(piece);
-    upload_begin(&upload, map, (size_t)1 << 30, TAIL);
+    upload_begin(&upload, map, (size_t)1 << 30);
     assert_null(upload_room(&upload, &len));
     assert_int_equal(counting.held, empty);
     assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
@@ -262,7 +260,7 @@ static void test_room_that_is_not_to_be_had_leaves_what_came(void **state) {
 
     (void)state;
     assert_non_null(piece);
-    upload_begin(&upload, map, 4 * STROBE_READ_SIZE, TAIL);
+    upload_begin(&upload, map, 4 * STROBE_READ_SIZE);
     assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
     counting.fails = true;
     upload_expect(&upload, STROBE_READ_SIZE);
@@ -284,7 +282,7 @@ static void test_old_room_is_empty_before_the_next_growth(void **state) {
     size_t left = 0;
 
     (void)state;
-    upload_begin(&upload, map, 3000017, 0);
+    upload_begin(&upload, map, 3000017);
     for (size_t at = 0; at < upload.total; at += sizeof piece) {
         const struct strobe_blob *blob = upload.blob;
         size_t len = upload.total - at < sizeof piece ? upload.total - at : sizeof piece;
@@ -307,7 +305,7 @@ static void test_failed_growth_keeps_what_came(void **state) {
 
     (void)state;
     assert_non_null(piece);
-    upload_begin(&upload, map, 4 * STROBE_READ_SIZE, 0);
+    upload_begin(&upload, map, 4 * STROBE_READ_SIZE);
     counting.fails = true;
     assert_false(upload_take(&upload, strobe_slice_make(piece, 100)));
     counting.fails = false;
