@@ -5,7 +5,7 @@
  *     conn:           room ^ the next read goes here
  *
  * The first bytes of a word come with its request's, and are copied; the others are read into their place. Not what is
- * behind the word: the blob may be gone, or the end of its memory be given back, before all of a read has been looked at.
+ * behind the word: the blob may be gone, or the end of its memory given back, before all of a read was looked at.
  * SET of 200 MB would otherwise gather them in the input, stop the loop for copying them into the map, and have them
  * twice. Which words are values nobody needs to know here: a large one that is not is let go like the others.
  * Always: room grows with what came (upload.c). On failure: without memory for a word what came of the request is given

@@ -133,15 +133,17 @@ class Words(unittest.TestCase):
                         self.assertEqual(client.rest(), expected, f"{size} bytes, cut at {pieces} from the ends")
 
     def test_what_follows_a_word_that_nobody_keeps_is_read_as_it_was_sent(self):
-        """It was read into the word's blob with it once, which is freed as soon as the command is done. 98272 and 8 bytes
-        of header are a size class of jemalloc, whose end was given back; from 8 MiB on another thread frees it."""
+        """It was read into the word's blob with it once, which is freed as soon as the command is done. 98272 bytes and
+        a header are a size class of jemalloc, whose end was given back; from 8 MiB on another thread frees it."""
         after = request("ECHO", "x") + b"PING\r\n"
         with Server() as server:
             server.resp("SET", "k", 1)
             for size in (98272, 131032, 300000, 9 * MIB):
                 word = bytes_of(size)
-                for words, reply in ((("DEL", word), b":0\r\n"), (("SETNX", "k", word), b":0\r\n"),
-                                     (("ECHO", word), b"$%d\r\n%s\r\n" % (size, word)), (("SET", "v", word), b"+OK\r\n"),
+                for words, reply in ((("DEL", word), b":0\r\n"),
+                                     (("SETNX", "k", word), b":0\r\n"),
+                                     (("ECHO", word), b"$%d\r\n%s\r\n" % (size, word)),
+                                     (("SET", "v", word), b"+OK\r\n"),
                                      (("NOSUCH", word), b"-ERR unknown command 'NOSUCH'")):
                     data = request(*words)
                     for cut in (len(data) - size // 3, len(data)) if size < MIB else (len(data) - 3,):
