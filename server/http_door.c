@@ -215,7 +215,7 @@ static enum conn_answer give_up(struct conn *conn, struct http_conn *http, struc
     return CONN_LINGER;
 }
 
-/* Bytes that are no HTTP: SAID is what the parser has against them, FIRST the byte that the input began with. */
+/* Bytes that are no HTTP. FIRST is the byte that the request began with, wherever it was cut. */
 static enum conn_answer give_up_bad(struct conn *conn, struct http_conn *http, char first) {
     struct strobe_http_refusal refused = http->request.refusal;
 
@@ -302,6 +302,13 @@ static enum conn_step answer_step(struct conn *conn, void *context) {
     return said == CONN_MORE || said == CONN_PAUSE ? CONN_STEP_DONE : CONN_STEP_CLOSE;
 }
 
+/* The first letter of the request that is being read, or goes on, with input that begins with FIRST; 0: there were only
+ * line ends so far. */
+static char begins(const struct http_conn *http, char first) {
+    if (http->begins != 0) return http->begins;
+    return first > ' ' ? first : 0;
+}
+
 /* Takes one request, or as much of it as there is, from INPUT behind *USED. Results: MORE also when the request was
  * answered and the next may come. */
 static enum conn_answer take_request(struct conn *conn, struct http_conn *http, struct strobe_slice input,
@@ -317,12 +324,12 @@ static enum conn_answer take_request(struct conn *conn, struct http_conn *http, 
         *used += taken;
         switch (step) {
         case STROBE_HTTP_MORE:
-            if (http->begins == 0 && first > ' ') http->begins = first;
+            http->begins = begins(http, first);
             return refused.status != 0 ? give_up(conn, http, refused) : CONN_MORE;
         case STROBE_HTTP_HEAD: refused = take_head(conn, http, input.len - *used); break;
         case STROBE_HTTP_DONE: return answer(conn, http, refused, *used == input.len);
         case STROBE_HTTP_BAD:
-            return refused.status != 0 ? give_up(conn, http, refused) : give_up_bad(conn, http, first);
+            return refused.status != 0 ? give_up(conn, http, refused) : give_up_bad(conn, http, begins(http, first));
         }
     }
 }

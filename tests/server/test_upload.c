@@ -222,56 +222,64 @@ static void test_bytes_that_are_read_into_their_place_make_the_same_value(void *
     strobe_map_free(map);
 }
 
-static void test_nothing_that_is_only_announced_makes_room(void **state) {
+/* One upload, and bytes for it: as many as one read brings. */
+struct one {
     struct counting counting;
-    struct strobe_map *map = counted_map(&counting);
-    struct upload upload = {.map = NULL};
-    char *piece = calloc(1, STROBE_READ_SIZE);
-    size_t empty = counting.held, len;
+    struct strobe_map *map;
+    struct upload upload;
+    char piece[STROBE_READ_SIZE];
+    size_t empty; /* what was held before it */
+};
+
+static void one_begin(struct one *one, size_t total) {
+    memset(one, 0, sizeof *one);
+    one->map = counted_map(&one->counting);
+    one->empty = one->counting.held;
+    upload_begin(&one->upload, one->map, total);
+}
+
+static void one_end(struct one *one) {
+    upload_end(&one->upload);
+    assert_int_equal(one->counting.held, one->empty);
+    strobe_map_free(one->map);
+}
+
+static void test_nothing_that_is_only_announced_makes_room(void **state) {
+    struct one one;
+    size_t len;
 
     (void)state;
-    assert_non_null(piece);
-    upload_begin(&upload, map, (size_t)1 << 30);
-    assert_null(upload_room(&upload, &len));
-    assert_int_equal(counting.held, empty);
-    assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
-    while (upload_room(&upload, &len) != NULL) {
-        size_t held = counting.held;
-        assert_true(upload_take(&upload, strobe_slice_make(piece, len)));
-        assert_true(counting.held <= held);
+    one_begin(&one, (size_t)1 << 30);
+    assert_null(upload_room(&one.upload, &len));
+    assert_int_equal(one.counting.held, one.empty);
+    assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
+    while (upload_room(&one.upload, &len) != NULL) {
+        size_t held = one.counting.held;
+        assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, len)));
+        assert_true(one.counting.held <= held);
     }
-    assert_true(counting.held - empty <= 2 * STROBE_READ_SIZE + 256);
+    assert_true(one.counting.held - one.empty <= 2 * STROBE_READ_SIZE + 256);
     /* A full socket counts, but not for more than it can be believed. */
-    upload_expect(&upload, SIZE_MAX);
-    assert_non_null(upload_room(&upload, &len));
-    assert_true(counting.held - empty <= (size_t)5 << 20);
-    upload_end(&upload);
-    assert_int_equal(counting.held, empty);
-    free(piece);
-    strobe_map_free(map);
+    upload_expect(&one.upload, SIZE_MAX);
+    assert_non_null(upload_room(&one.upload, &len));
+    assert_true(one.counting.held - one.empty <= (size_t)5 << 20);
+    one_end(&one);
 }
 
 static void test_room_that_is_not_to_be_had_leaves_what_came(void **state) {
-    struct counting counting;
-    struct strobe_map *map = counted_map(&counting);
-    struct upload upload = {.map = NULL};
-    char *piece = calloc(1, STROBE_READ_SIZE);
-    size_t empty = counting.held, len;
+    struct one one;
+    size_t len;
 
     (void)state;
-    assert_non_null(piece);
-    upload_begin(&upload, map, 4 * STROBE_READ_SIZE);
-    assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
-    counting.fails = true;
-    upload_expect(&upload, STROBE_READ_SIZE);
-    assert_null(upload_room(&upload, &len));
-    assert_int_equal(upload.len, STROBE_READ_SIZE);
-    counting.fails = false;
-    assert_non_null(upload_room(&upload, &len));
-    upload_end(&upload);
-    assert_int_equal(counting.held, empty);
-    free(piece);
-    strobe_map_free(map);
+    one_begin(&one, 4 * STROBE_READ_SIZE);
+    assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
+    one.counting.fails = true;
+    upload_expect(&one.upload, STROBE_READ_SIZE);
+    assert_null(upload_room(&one.upload, &len));
+    assert_int_equal(one.upload.len, STROBE_READ_SIZE);
+    one.counting.fails = false;
+    assert_non_null(upload_room(&one.upload, &len));
+    one_end(&one);
 }
 
 static void test_old_room_is_empty_before_the_next_growth(void **state) {
@@ -297,26 +305,18 @@ static void test_old_room_is_empty_before_the_next_growth(void **state) {
 }
 
 static void test_failed_growth_keeps_what_came(void **state) {
-    struct counting counting;
-    struct strobe_map *map = counted_map(&counting);
-    struct upload upload = {.map = NULL};
-    char *piece = calloc(1, STROBE_READ_SIZE);
-    size_t empty = counting.held;
+    struct one one;
 
     (void)state;
-    assert_non_null(piece);
-    upload_begin(&upload, map, 4 * STROBE_READ_SIZE);
-    counting.fails = true;
-    assert_false(upload_take(&upload, strobe_slice_make(piece, 100)));
-    counting.fails = false;
-    assert_true(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
-    counting.fails = true;
-    assert_false(upload_take(&upload, strobe_slice_make(piece, STROBE_READ_SIZE)));
-    assert_int_equal(upload.len, STROBE_READ_SIZE);
-    upload_end(&upload);
-    assert_int_equal(counting.held, empty);
-    free(piece);
-    strobe_map_free(map);
+    one_begin(&one, 4 * STROBE_READ_SIZE);
+    one.counting.fails = true;
+    assert_false(upload_take(&one.upload, strobe_slice_make(one.piece, 100)));
+    one.counting.fails = false;
+    assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
+    one.counting.fails = true;
+    assert_false(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
+    assert_int_equal(one.upload.len, STROBE_READ_SIZE);
+    one_end(&one);
 }
 
 int main(void) {

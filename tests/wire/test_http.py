@@ -424,6 +424,22 @@ class LimitTest(HttpCase):
         self.assertEqual(self.ask(chunked + b"1\r\nx\r\n0\r\n\r\n").status, 413)
 
 
+class OtherProtocolTest(HttpCase):
+    options = ("--threads", "1")
+
+    def test_who_speaks_redis_is_told_the_port_for_it_wherever_it_is_cut(self):
+        for data, told in ((b"*1\r\n$4\r\nPING\r\n", True), (b"\r\n*1\r\n$4\r\nPING\r\n", True),
+                           (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", False),
+                           (b"GET $4 HTTP/1.1\r\n" + HOST + b"\r\n", False)):
+            for cut in range(1, len(data) + 1):
+                client = self.open()
+                client.send(data[:cut])
+                self.server.resp("PING")  # the loop has read what was sent
+                client.send(data[cut:])
+                reply = client.reply()
+                self.assertEqual((reply.status, b"text port" in reply.body), (400, told), (data, cut))
+
+
 class CrowdTest(HttpCase):
     options = ("--max-clients", "4")
 
