@@ -383,7 +383,7 @@ static bool parser_add_taken(struct strobe_resp_parser *parser, struct strobe_re
     parser->is_taking = false;
     parser->body = NO_BODY;
     parser->left--;
-    return strobe_request_add(request, strobe_slice_make((const char *)parser_origin(parser) + parser->at, 0)) ==
+    return strobe_request_add(request, strobe_slice_make((const char *)(parser_origin(parser) + parser->at), 0)) ==
            STROBE_BUF_OK;
 }
 
