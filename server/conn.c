@@ -104,6 +104,7 @@ struct conn {
     size_t last;         /* received before the stop, not yet read */
     size_t dropped;      /* while LINGERING */
     size_t unsent;       /* as of the last look, to see progress */
+    size_t room;         /* the door's, for TARGET_DOOR: what is read beyond it is elsewhere before it is shown */
     uint64_t turn;       /* the loop's turn of the latest read */
     uint64_t read_at;    /* loop time: last byte in, or since when we read again */
     uint64_t sent_at;    /* loop time: last byte taken by the peer */
@@ -594,9 +595,9 @@ static void process(struct conn *conn, struct strobe_slice view, size_t held) {
 }
 
 /* The room that the door has for the next bytes, or NULL. */
-static char *door_room(struct conn *conn, size_t *len) {
+static char *door_room(struct conn *conn, size_t *len, size_t *behind) {
     if (conn->door->room == NULL || conn->state != STATE_READING) return NULL;
-    return conn->door->room(conn, conn->state_bytes, len);
+    return conn->door->room(conn, conn->state_bytes, len, behind);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
@@ -613,12 +614,14 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     conn->throttled = conn->reads == WORKER_READS;
     if (conn->throttled) return; /* libuv asks again in the next turn */
     conn->reads++;
-    size_t len;
-    char *room = held.len == 0 ? door_room(conn, &len) : NULL;
+    size_t len, behind;
+    char *room = held.len == 0 ? door_room(conn, &len, &behind) : NULL;
     if (room != NULL) {
+        assert(behind <= CONN_BEHIND);
         conn->target = TARGET_DOOR;
         conn->bulky = true;
-        *buf = uv_buf_init(room, (unsigned)len);
+        conn->room = len;
+        *buf = uv_buf_init(room, (unsigned)(len + behind));
         return;
     }
     conn->target = held.len > WORKER_HEADROOM ? TARGET_IN : TARGET_LOOP;
@@ -634,6 +637,23 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     if (strobe_buf_expect(&conn->in, conn->want) != STROBE_BUF_OK) return;
     room = strobe_buf_room(&conn->in, &len);
     *buf = uv_buf_init(room, (unsigned)(len < UINT32_MAX ? len : UINT32_MAX));
+}
+
+/* What was read to the door's room, and behind it. */
+static void process_room(struct conn *conn, const char *room, size_t len) {
+    char bytes[CONN_BEHIND];
+    struct strobe_slice behind = strobe_slice_make(bytes, len > conn->room ? len - conn->room : 0);
+
+    memcpy(bytes, room + len - behind.len, behind.len);
+    process(conn, strobe_slice_make(room, len - behind.len), 0);
+    if (behind.len == 0) return;
+    if (conn->state == STATE_READING) {
+        assert(strobe_buf_len(&conn->in) == 0);
+        process(conn, behind, 0);
+    } else if (conn->state == STATE_PAUSED || conn->state == STATE_WORKING) {
+        enum strobe_buf_status status = strobe_buf_append(&conn->in, behind);
+        if (status != STROBE_BUF_OK) close_for(conn, status);
+    }
 }
 
 static void received(struct conn *conn, size_t len) {
@@ -686,6 +706,8 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
     if (conn->target == TARGET_IN) {
         strobe_buf_added(&conn->in, (size_t)nread);
         process(conn, strobe_buf_bytes(&conn->in), strobe_buf_len(&conn->in));
+    } else if (conn->target == TARGET_DOOR) {
+        process_room(conn, buf->base, (size_t)nread);
     } else {
         size_t held = strobe_buf_len(&conn->in);
         process(conn, strobe_slice_make(buf->base - held, held + (size_t)nread), held);

@@ -77,6 +77,8 @@ enum conn_half {
     CONN_HALF_BODY  /* must not pause for longer than request-timeout */
 };
 
+enum { CONN_BEHIND = 8 /* see struct door's room */ };
+
 struct door {
     const char *name; /* "resp", for logs and CLIENT LIST */
     enum metrics_door metric;
@@ -93,10 +95,11 @@ struct door {
      * sent was executed, the connection flushes and closes by itself. */
     enum conn_answer (*input)(struct conn *conn, void *state, struct strobe_slice input, size_t *used);
 
-    /* Where the next bytes of the peer shall be read to, *LEN of them at most (not 0), because most of them will stay
-     * there: `input` gets them in that place, with nothing in front. Asked when the connection holds no unused ones.
-     * NULL, or a function that gives NULL: anywhere. */
-    char *(*room)(struct conn *conn, void *state, size_t *len);
+    /* Where the next bytes of the peer shall be read to, because *LEN of them (not 0) will stay there: `input` gets
+     * these in that place, with nothing in front, and uses them all. *BEHIND bytes more (CONN_BEHIND at most) may be
+     * read behind them, and are given to `input` afterwards, from elsewhere. Asked when the connection holds no
+     * unused ones. NULL, or a function that gives NULL: anywhere. */
+    char *(*room)(struct conn *conn, void *state, size_t *len, size_t *behind);
 
     enum conn_half (*half)(const struct conn *conn, const void *state);
 

@@ -167,10 +167,10 @@ static struct strobe_http_accept accept_body(const struct http_call *call, struc
 
     if (!is_value) return accept;
     if (request->chunked) {
-        upload_begin(&http->upload, call->map, UPLOAD_UNKNOWN);
+        upload_begin(&http->upload, call->map, UPLOAD_UNKNOWN, 0);
         accept.take_from = STROBE_HTTP_UPLOAD_MIN;
     } else if (request->content_length >= STROBE_HTTP_UPLOAD_MIN && request->content_length <= accept.max_body) {
-        upload_begin(&http->upload, call->map, (size_t)request->content_length);
+        upload_begin(&http->upload, call->map, (size_t)request->content_length, 0);
     } else {
         return accept;
     }

@@ -4,8 +4,9 @@
  *             '----- coming: upload.c -----'-> whole -----------'
  *     conn:           room ^ the next read goes here
  *
- * The first bytes of a word come with its request's, and are copied; the others are read into their place. Not what is
- * behind the word: the blob may be gone, or the end of its memory given back, before all of a read was looked at.
+ * The first bytes of a word come with its request's, and are copied; the others are read into their place, and its CRLF
+ * behind them, which the connection takes out of there before the word is shown to be whole: the blob may be gone, or
+ * the end of its memory given back, before all of a read was looked at.
  * SET of 200 MB would otherwise gather them in the input, stop the loop for copying them into the map, and have them
  * twice. Which words are values nobody needs to know here: a large one that is not is let go like the others.
  * Always: room grows with what came (upload.c). On failure: without memory for a word what came of the request is given
@@ -19,6 +20,10 @@
 #include "protocol/limits.h"
 #include "server/conn.h"
 #include "server/upload.h"
+
+/* What may be read with the last bytes of a word: its CRLF, which spares a read, and one byte more. Without that the
+ * read would be full, and libuv ask for more when nothing waits. */
+enum { WORD_END = 3 };
 
 struct large_word {
     size_t index; /* in the request */
@@ -76,16 +81,16 @@ static void begin(void *context, size_t word, size_t len) {
         return;
     }
     words->coming->index = word;
-    upload_begin(&words->coming->upload, words->map, len);
-    expect(words);
+    upload_begin(&words->coming->upload, words->map, len, WORD_END);
+    if (len >= 2 * UPLOAD_FIRST) expect(words);
 }
 
-char *large_words_room(struct large_words *words, size_t *len) {
+char *large_words_room(struct large_words *words, size_t *len, size_t *behind) {
     struct large_request *request = words->coming;
 
     if (request == NULL || request->upload.map == NULL) return NULL;
     if (!upload_has_room(&request->upload)) expect(words);
-    return upload_room(&request->upload, len);
+    return upload_room(&request->upload, len, behind);
 }
 
 static void take(void *context, struct strobe_slice piece) {

@@ -31,9 +31,10 @@ extern const struct strobe_resp_taker large_words_taker;
 void large_words_init(struct large_words *words, const struct conn *conn, struct strobe_map *map);
 void large_words_fini(struct large_words *words);
 
-/* Where the next *LEN bytes of the connection shall go, so that they need no copy: those of a word, none behind it.
- * Borrowed until they were shown to the parser. NULL: anywhere. */
-char *large_words_room(struct large_words *words, size_t *len);
+/* Where the next *LEN bytes of the connection shall go, so that they need no copy: those of a word. *BEHIND bytes more
+ * may be read behind them, to be taken out of there before the *LEN are shown to the parser, until when the place is
+ * borrowed. NULL: anywhere. */
+char *large_words_room(struct large_words *words, size_t *len, size_t *behind);
 
 /* Has the request that came whole any, or lost any? */
 static inline bool large_words_any(const struct large_words *words) {

@@ -363,11 +363,11 @@ static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe
 
 /* ---- the rest of the door ------------------------------------------------------------------- */
 
-static char *resp_room(struct conn *conn, void *state, size_t *len) {
+static char *resp_room(struct conn *conn, void *state, size_t *len, size_t *behind) {
     struct resp_conn *resp = state;
 
     (void)conn;
-    return large_words_room(&resp->large, len);
+    return large_words_room(&resp->large, len, behind);
 }
 
 static enum conn_half resp_half(const struct conn *conn, const void *state) {

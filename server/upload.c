@@ -7,10 +7,12 @@
  * A value that is gathered elsewhere and copied when it is whole stops the loop for as long as the copy takes, and is
  * there twice meanwhile. A blob of the announced length would cost a client that never sends it nothing. So the room
  * doubles with what has come, and the bytes move to the new room in pieces twice as long as those that arrive. What the
- * socket holds has come too, so most values have their last room with the first bytes, and nothing to move.
- * Always: the room is at most twice what came (or UPLOAD_FIRST); the rooms are the total halved, again and again, so
- * the last is exact, and after each growth as much is still to come as there is to move: OLD is empty
- * before the next, or nearly, when that is for bytes that are only expected: it moves UPLOAD_AHEAD at most.
+ * socket holds has come too, and small rooms grow faster, so most values have their last room with the first bytes,
+ * nothing to move, and the place of another of their length.
+ * Always: the room is at most twice what came, or UPLOAD_TRUST times as much where that is at most UPLOAD_EASY (or
+ * UPLOAD_FIRST); the rooms are the total halved, again and again, so the last is exact (but for TAIL), and after each
+ * growth as much is still to come as there is to move: OLD is empty before the next, or nearly, when that is for bytes
+ * that are only expected: it moves UPLOAD_AHEAD at most.
  * Where no length is announced the rooms double, the end may come while there is something to move, which is done in
  * slices then, and what is left of the last room is given back.
  * On failure: no memory for the next room leaves what came where it is.
@@ -24,13 +26,13 @@
 
 #include "protocol/limits.h"
 
-#define UPLOAD_FIRST STROBE_READ_SIZE  /* room for what one read brings */
-#define UPLOAD_READ  STROBE_READ_SIZE  /* the most that upload_room gives: more at once was slower (DESIGN.md) */
 #define UPLOAD_AHEAD ((size_t)1 << 20) /* the most that is expected */
+#define UPLOAD_EASY  ((size_t)4 << 20) /* values of at most so many bytes get room soon, and are read in one go */
+#define UPLOAD_TRUST 8                 /* room for so many times what came, up to UPLOAD_EASY */
 
-void upload_begin(struct upload *upload, struct strobe_map *map, size_t total) {
-    assert(upload->map == NULL);
-    *upload = (struct upload){.map = map, .total = total};
+void upload_begin(struct upload *upload, struct strobe_map *map, size_t total, size_t tail) {
+    assert(upload->map == NULL && (tail == 0 || total != UPLOAD_UNKNOWN));
+    *upload = (struct upload){.map = map, .total = total, .tail = tail};
 }
 
 void upload_expect(struct upload *upload, size_t bytes) {
@@ -53,7 +55,7 @@ static void move(struct upload *upload, size_t most) {
     }
 }
 
-/* A room that NEEDED bytes fit in. */
+/* A room that NEEDED bytes fit in: less than twice as much (or UPLOAD_FIRST). */
 static size_t room_for(const struct upload *upload, size_t needed) {
     size_t room = upload->total;
 
@@ -65,10 +67,20 @@ static size_t room_for(const struct upload *upload, size_t needed) {
     return room;
 }
 
-/* Takes a room that NEEDED bytes fit in, and those that are expected. */
-static bool grow(struct upload *upload, size_t needed) {
+/* What a room may be asked for when NEEDED bytes are to fit in: half of what it may become (see room_for). */
+static size_t worth(const struct upload *upload, size_t needed) {
     size_t left = upload->total - needed;
-    size_t room = room_for(upload, needed + (upload->ahead < left ? upload->ahead : left));
+    size_t come = needed + (upload->ahead < left ? upload->ahead : left);
+    size_t easy = come < UPLOAD_EASY / UPLOAD_TRUST ? come * UPLOAD_TRUST : UPLOAD_EASY;
+
+    if (upload->total == UPLOAD_UNKNOWN || come > easy / 2) return come;
+    return easy / 2 < upload->total ? easy / 2 : upload->total;
+}
+
+/* Takes a room that NEEDED bytes fit in, and more where that is worth it. */
+static bool grow(struct upload *upload, size_t needed) {
+    size_t room = room_for(upload, worth(upload, needed));
+    if (room == upload->total) room += upload->tail;
     struct strobe_blob *blob = strobe_blob_new(upload->map, room);
     if (blob == NULL) return false;
     move(upload, SIZE_MAX); /* nothing is left by now: see above */
@@ -81,18 +93,30 @@ static bool grow(struct upload *upload, size_t needed) {
     return true;
 }
 
-bool upload_has_room(const struct upload *upload) {
-    return upload->room >= upload->total || upload->room - upload->len >= UPLOAD_READ;
+/* The most that is read at once. A value that is not too large whole: if those of many clients came in turns, all of
+ * them were out of the cache. Of a larger one less, since its memory is new to the process, and each page a fault. */
+static size_t most_read(const struct upload *upload) {
+    return upload->total <= UPLOAD_EASY ? UPLOAD_EASY : STROBE_READ_SIZE;
 }
 
-char *upload_room(struct upload *upload, size_t *len) {
+bool upload_has_room(const struct upload *upload) {
+    return upload->room >= upload->total || upload->room - upload->len >= most_read(upload);
+}
+
+char *upload_room(struct upload *upload, size_t *len, size_t *behind) {
     size_t left = upload->room - upload->len;
 
     if (upload->len == upload->total) return NULL;
     if (!upload_has_room(upload) && left < upload->ahead && !grow(upload, upload->len + 1)) return NULL;
     left = upload->room - upload->len;
-    *len = left < UPLOAD_READ ? left : UPLOAD_READ;
-    return left > 0 ? strobe_blob_bytes(upload->blob, NULL) + upload->len : NULL;
+    if (left == 0) return NULL;
+    *behind = upload->room > upload->total ? upload->tail : 0;
+    *len = left - *behind;
+    if (*len > most_read(upload)) {
+        *len = most_read(upload);
+        *behind = 0;
+    }
+    return strobe_blob_bytes(upload->blob, NULL) + upload->len;
 }
 
 bool upload_take(struct upload *upload, struct strobe_slice piece) {

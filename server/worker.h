@@ -54,7 +54,7 @@ struct strobe_slice worker_http_date(struct worker *worker);
 
 enum {
     WORKER_HEADROOM = 16384, /* an unfinished tail of at most so many bytes is put in front of the next read */
-    WORKER_PEEK = 16384,     /* read at first when a large word is likely: what comes with its head is copied */
+    WORKER_PEEK = 4096,      /* read at first when a large word is likely: what comes with its head is copied */
     WORKER_READS = 4         /* reads of one connection in one turn of the loop, then others have theirs */
 };
 

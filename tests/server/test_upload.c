@@ -12,6 +12,8 @@
 #include "protocol/limits.h"
 #include "server/upload.h"
 
+enum { TAIL = 3 }; /* what may be read behind a value */
+
 /* An allocator that counts, and fails when it is told to. */
 struct counting {
     struct strobe_allocator allocator;
@@ -45,6 +47,13 @@ static struct strobe_map *counted_map(struct counting *counting) {
     return map;
 }
 
+/* The most that may be held for KNOWN bytes: a room for twice as many, or eight times up to 4 MiB, and the one before. */
+static size_t most_for(size_t known) {
+    size_t easy = 8 * known < (size_t)4 << 20 ? 8 * known : (size_t)4 << 20;
+
+    return (2 * known > easy ? 2 * known : easy) + known + TAIL;
+}
+
 static char byte_at(size_t i) {
     return (char)(i * 2654435761u >> 13);
 }
@@ -57,7 +66,7 @@ static void upload_all(struct counting *counting, struct strobe_map *map, size_t
     const char *bytes;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, total);
+    upload_begin(&upload, map, total, 0);
     assert_int_equal(counting->held, empty);
     for (size_t at = 0; at < total; at += len) {
         size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
@@ -66,8 +75,8 @@ static void upload_all(struct counting *counting, struct strobe_map *map, size_t
         for (size_t i = 0; i < len; i++) piece[i] = byte_at(at + i);
         assert_true(upload_take(&upload, strobe_slice_make(piece, len)));
         known = at + len > known ? at + len : known;
-        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1);
-        assert_in_range(counting->held - empty, at + len, 3 * known + 256);
+        assert_in_range(upload_memory(&upload), at + len, most_for(known));
+        assert_in_range(counting->held - empty, at + len, most_for(known) + 256);
     }
     assert_true(upload_settle(&upload, 0));
     bytes = strobe_blob_bytes(upload_value(&upload), &len);
@@ -102,7 +111,7 @@ static void upload_unknown(struct counting *counting, struct strobe_map *map, si
     const char *bytes;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, UPLOAD_UNKNOWN);
+    upload_begin(&upload, map, UPLOAD_UNKNOWN, 0);
     for (size_t at = 0; at < total; at += len) {
         size_t known = at > STROBE_READ_SIZE ? at : STROBE_READ_SIZE;
 
@@ -147,7 +156,7 @@ static void test_upload_without_bytes_is_no_value(void **state) {
     struct upload upload = {.map = NULL};
 
     (void)state;
-    upload_begin(&upload, map, UPLOAD_UNKNOWN);
+    upload_begin(&upload, map, UPLOAD_UNKNOWN, 0);
     assert_true(upload_settle(&upload, 0));
     assert_null(upload_value(&upload));
     upload_end(&upload);
@@ -163,9 +172,9 @@ static void upload_in_place(struct counting *counting, struct strobe_map *map, s
     size_t empty = counting->held, len;
 
     assert_non_null(piece);
-    upload_begin(&upload, map, total);
+    upload_begin(&upload, map, total, TAIL);
     for (size_t at = 0; at < total; at += len) {
-        size_t left = total - at, behind, room = 0;
+        size_t left = total - at, behind, room = 0, tail = 0;
         char *place = NULL;
 
         len = at == 0 ? first : step;
@@ -174,22 +183,23 @@ static void upload_in_place(struct counting *counting, struct strobe_map *map, s
         size_t come = at + len + behind;
         if (at > 0) {
             if (!upload_has_room(&upload)) upload_expect(&upload, len + behind);
-            place = upload_room(&upload, &room);
+            place = upload_room(&upload, &room, &tail);
             assert_true(place == NULL || room > 0);
         } else {
             upload_expect(&upload, behind);
         }
         if (place != NULL) {
-            assert_true(room <= upload.total - at);
-            memset(place, 'x', room); /* it is ours, all of it */
+            assert_true(room <= total - at);
+            assert_true(tail == 0 || (tail == TAIL && room == total - at));
+            memset(place, 'x', room + tail); /* it is ours, all of it */
             len = len < room ? len : room;
         }
         for (size_t i = 0; i < len; i++) (place != NULL ? place : piece)[i] = byte_at(at + i);
         assert_true(upload_take(&upload, strobe_slice_make(place != NULL ? place : piece, len)));
         size_t known = come > STROBE_READ_SIZE ? come : STROBE_READ_SIZE;
-        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1);
+        assert_in_range(upload_memory(&upload), at + len, most_for(known));
     }
-    assert_null(upload_room(&upload, &len));
+    assert_null(upload_room(&upload, &len, &len));
     assert_true(upload_settle(&upload, 0));
     const char *bytes = strobe_blob_bytes(upload_value(&upload), &len);
     assert_int_equal(len, total);
@@ -235,7 +245,15 @@ static void one_begin(struct one *one, size_t total) {
     memset(one, 0, sizeof *one);
     one->map = counted_map(&one->counting);
     one->empty = one->counting.held;
-    upload_begin(&one->upload, one->map, total);
+    upload_begin(&one->upload, one->map, total, 0);
+}
+
+/* Takes pieces until the room is full. */
+static void one_fill(struct one *one) {
+    do {
+        assert_true(upload_take(&one->upload, strobe_slice_make(one->piece, STROBE_READ_SIZE)));
+    } while (one->upload.len < one->upload.room);
+    assert_true(one->upload.len < one->upload.total);
 }
 
 static void one_end(struct one *one) {
@@ -246,39 +264,40 @@ static void one_end(struct one *one) {
 
 static void test_nothing_that_is_only_announced_makes_room(void **state) {
     struct one one;
-    size_t len;
+    size_t len, behind;
 
     (void)state;
     one_begin(&one, (size_t)1 << 30);
-    assert_null(upload_room(&one.upload, &len));
+    assert_null(upload_room(&one.upload, &len, &behind));
     assert_int_equal(one.counting.held, one.empty);
     assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
-    while (upload_room(&one.upload, &len) != NULL) {
+    while (upload_room(&one.upload, &len, &behind) != NULL) {
         size_t held = one.counting.held;
+        assert_int_equal(behind, 0);
         assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, len)));
         assert_true(one.counting.held <= held);
     }
-    assert_true(one.counting.held - one.empty <= 2 * STROBE_READ_SIZE + 256);
+    assert_true(one.counting.held - one.empty <= 8 * STROBE_READ_SIZE + 256);
     /* A full socket counts, but not for more than it can be believed. */
     upload_expect(&one.upload, SIZE_MAX);
-    assert_non_null(upload_room(&one.upload, &len));
+    assert_non_null(upload_room(&one.upload, &len, &behind));
     assert_true(one.counting.held - one.empty <= (size_t)5 << 20);
     one_end(&one);
 }
 
 static void test_room_that_is_not_to_be_had_leaves_what_came(void **state) {
     struct one one;
-    size_t len;
+    size_t len, behind;
 
     (void)state;
-    one_begin(&one, 4 * STROBE_READ_SIZE);
-    assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
+    one_begin(&one, (size_t)8 << 20);
+    one_fill(&one);
     one.counting.fails = true;
     upload_expect(&one.upload, STROBE_READ_SIZE);
-    assert_null(upload_room(&one.upload, &len));
-    assert_int_equal(one.upload.len, STROBE_READ_SIZE);
+    assert_null(upload_room(&one.upload, &len, &behind));
+    assert_int_equal(one.upload.len, one.upload.room);
     one.counting.fails = false;
-    assert_non_null(upload_room(&one.upload, &len));
+    assert_non_null(upload_room(&one.upload, &len, &behind));
     one_end(&one);
 }
 
@@ -290,7 +309,7 @@ static void test_old_room_is_empty_before_the_next_growth(void **state) {
     size_t left = 0;
 
     (void)state;
-    upload_begin(&upload, map, 3000017);
+    upload_begin(&upload, map, 3000017, 0);
     for (size_t at = 0; at < upload.total; at += sizeof piece) {
         const struct strobe_blob *blob = upload.blob;
         size_t len = upload.total - at < sizeof piece ? upload.total - at : sizeof piece;
@@ -308,14 +327,14 @@ static void test_failed_growth_keeps_what_came(void **state) {
     struct one one;
 
     (void)state;
-    one_begin(&one, 4 * STROBE_READ_SIZE);
+    one_begin(&one, (size_t)8 << 20);
     one.counting.fails = true;
     assert_false(upload_take(&one.upload, strobe_slice_make(one.piece, 100)));
     one.counting.fails = false;
-    assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
+    one_fill(&one);
     one.counting.fails = true;
     assert_false(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
-    assert_int_equal(one.upload.len, STROBE_READ_SIZE);
+    assert_int_equal(one.upload.len, one.upload.room);
     one_end(&one);
 }
 
