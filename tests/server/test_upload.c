@@ -47,7 +47,8 @@ static struct strobe_map *counted_map(struct counting *counting) {
     return map;
 }
 
-/* The most that may be held for KNOWN bytes: a room for twice as many, or eight times up to 4 MiB, and the one before. */
+/* The most that may be held for KNOWN bytes: a room for twice as many, or eight times up to 4 MiB, and the one before.
+ */
 static size_t most_for(size_t known) {
     size_t easy = 8 * known < (size_t)4 << 20 ? 8 * known : (size_t)4 << 20;
 
