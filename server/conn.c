@@ -621,6 +621,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
         conn->target = TARGET_DOOR;
         conn->bulky = true;
         conn->room = len;
+        size_t most = worker_config(worker)->max_request + 2 * STROBE_READ_SIZE;
+        if (conn->in.max < most) conn->in.max = most; /* a pause may have it kept */
         *buf = uv_buf_init(room, (unsigned)(len + behind));
         return;
     }

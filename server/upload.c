@@ -80,7 +80,7 @@ static size_t worth(const struct upload *upload, size_t needed) {
 /* Takes a room that NEEDED bytes fit in, and more where that is worth it. */
 static bool grow(struct upload *upload, size_t needed) {
     size_t room = room_for(upload, worth(upload, needed));
-    if (room == upload->total) room += upload->tail;
+    if (room == upload->total && upload->tail <= STROBE_VALUE_MAX - room) room += upload->tail;
     struct strobe_blob *blob = strobe_blob_new(upload->map, room);
     if (blob == NULL) return false;
     move(upload, SIZE_MAX); /* nothing is left by now: see above */

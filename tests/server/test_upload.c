@@ -17,7 +17,7 @@ enum { TAIL = 3 }; /* what may be read behind a value */
 /* An allocator that counts, and fails when it is told to. */
 struct counting {
     struct strobe_allocator allocator;
-    size_t held;
+    size_t held, asked; /* bytes; of the latest call */
     bool fails;
 };
 
@@ -25,6 +25,7 @@ static void *counted_alloc(void *context, size_t size, size_t align) {
     struct counting *counting = context;
     void *memory = NULL;
 
+    counting->asked = size;
     if (counting->fails || posix_memalign(&memory, align, size) != 0) return NULL;
     counting->held += size;
     return memory;
@@ -302,6 +303,20 @@ static void test_room_that_is_not_to_be_had_leaves_what_came(void **state) {
     one_end(&one);
 }
 
+static void test_the_longest_value_has_no_room_behind_it(void **state) {
+    struct one one;
+
+    (void)state;
+    one_begin(&one, STROBE_VALUE_MAX);
+    one.upload.tail = TAIL;
+    one.upload.len = STROBE_VALUE_MAX / 2 + 1; /* as if so many had come */
+    one.counting.fails = true;
+    one.counting.asked = 0;
+    assert_false(upload_take(&one.upload, strobe_slice_make(one.piece, 1)));
+    assert_in_range(one.counting.asked, STROBE_VALUE_MAX, (size_t)STROBE_VALUE_MAX + 64); /* the header with it */
+    one_end(&one);
+}
+
 static void test_old_room_is_empty_before_the_next_growth(void **state) {
     struct counting counting;
     struct strobe_map *map = counted_map(&counting);
@@ -347,6 +362,7 @@ int main(void) {
         cmocka_unit_test(test_bytes_that_are_read_into_their_place_make_the_same_value),
         cmocka_unit_test(test_nothing_that_is_only_announced_makes_room),
         cmocka_unit_test(test_room_that_is_not_to_be_had_leaves_what_came),
+        cmocka_unit_test(test_the_longest_value_has_no_room_behind_it),
         cmocka_unit_test(test_old_room_is_empty_before_the_next_growth),
         cmocka_unit_test(test_failed_growth_keeps_what_came),
     };
