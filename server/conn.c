@@ -548,6 +548,11 @@ static void close_for(struct conn *conn, enum strobe_buf_status status) {
     conn_close(conn, status == STROBE_BUF_FULL ? CONN_REASON_REQUEST_LIMIT : CONN_REASON_NO_MEMORY);
 }
 
+/* The most that IN may hold. */
+static size_t most_kept(const struct conn *conn) {
+    return worker_config(conn->worker)->max_request + 2 * STROBE_READ_SIZE;
+}
+
 /* Keeps what the door did not use of VIEW: the bytes held in IN before (HELD of them, at VIEW's start), and new
  * ones behind. */
 static void keep_rest(struct conn *conn, struct strobe_slice view, size_t held, size_t used) {
@@ -555,6 +560,7 @@ static void keep_rest(struct conn *conn, struct strobe_slice view, size_t held, 
 
     strobe_buf_consume(&conn->in, used < held ? used : held);
     if (from < view.len) {
+        if (conn->in.max < most_kept(conn)) conn->in.max = most_kept(conn); /* it was told to grow since */
         enum strobe_buf_status status =
             strobe_buf_append(&conn->in, strobe_slice_make(view.data + from, view.len - from));
         if (status != STROBE_BUF_OK) close_for(conn, status);
@@ -621,8 +627,6 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
         conn->target = TARGET_DOOR;
         conn->bulky = true;
         conn->room = len;
-        size_t most = worker_config(worker)->max_request + 2 * STROBE_READ_SIZE;
-        if (conn->in.max < most) conn->in.max = most; /* a pause may have it kept */
         *buf = uv_buf_init(room, (unsigned)(len + behind));
         return;
     }
@@ -634,7 +638,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
         conn->bulky = false;
         return;
     }
-    conn->in.max = worker_config(worker)->max_request + 2 * STROBE_READ_SIZE;
+    conn->in.max = most_kept(conn);
     if (conn->in.max < held.len) conn->in.max = held.len;
     if (strobe_buf_expect(&conn->in, conn->want) != STROBE_BUF_OK) return;
     room = strobe_buf_room(&conn->in, &len);

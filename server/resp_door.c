@@ -363,18 +363,12 @@ static enum conn_answer resp_input(struct conn *conn, void *state, struct strobe
 
 /* ---- the rest of the door ------------------------------------------------------------------- */
 
+/* None while there is a pause, which may have what is read kept in the input, beside the room. */
 static char *resp_room(struct conn *conn, void *state, size_t *len, size_t *behind) {
-    struct services *services = worker_services(conn_worker(conn));
     struct resp_conn *resp = state;
-    char *room = large_words_room(&resp->large, len, behind);
 
-    /* What is read while there is a pause may have to be kept, beside the room that it is in. */
-    if (room != NULL && *len > STROBE_READ_SIZE &&
-        (attention_now(services_attention(services)) & ATTENTION_PAUSE) != 0) {
-        *len = STROBE_READ_SIZE;
-        *behind = 0;
-    }
-    return room;
+    if ((attention_now(services_attention(worker_services(conn_worker(conn)))) & ATTENTION_PAUSE) != 0) return NULL;
+    return large_words_room(&resp->large, len, behind);
 }
 
 static enum conn_half resp_half(const struct conn *conn, const void *state) {

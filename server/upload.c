@@ -7,12 +7,10 @@
  * A value that is gathered elsewhere and copied when it is whole stops the loop for as long as the copy takes, and is
  * there twice meanwhile. A blob of the announced length would cost a client that never sends it nothing. So the room
  * doubles with what has come, and the bytes move to the new room in pieces twice as long as those that arrive. What the
- * socket holds has come too, and small rooms grow faster, so most values have their last room with the first bytes,
- * nothing to move, and the place of another of their length.
- * Always: the room is at most twice what came, or UPLOAD_TRUST times as much where that is at most UPLOAD_EASY (or
- * UPLOAD_FIRST); the rooms are the total halved, again and again, so the last is exact (but for TAIL), and after each
- * growth as much is still to come as there is to move: OLD is empty before the next, or nearly, when that is for bytes
- * that are only expected: it moves UPLOAD_AHEAD at most.
+ * socket holds has come too, so most values have their last room with the first bytes, and nothing to move.
+ * Always: the room is at most twice what came (or UPLOAD_FIRST); the rooms are the total halved, again and again, so
+ * the last is exact (but for TAIL), and after each growth as much is still to come as there is to move: OLD is empty
+ * before the next, or nearly, when that is for bytes that are only expected: it moves UPLOAD_AHEAD at most.
  * Where no length is announced the rooms double, the end may come while there is something to move, which is done in
  * slices then, and what is left of the last room is given back.
  * On failure: no memory for the next room leaves what came where it is.
@@ -24,11 +22,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "protocol/limits.h"
-
 #define UPLOAD_AHEAD ((size_t)1 << 20) /* the most that is expected */
-#define UPLOAD_EASY  ((size_t)4 << 20) /* values of at most so many bytes get room soon, and are read in one go */
-#define UPLOAD_TRUST 8                 /* room for so many times what came, up to UPLOAD_EASY */
+#define UPLOAD_WHOLE ((size_t)4 << 20) /* values of at most so many bytes are read in one go */
 
 void upload_begin(struct upload *upload, struct strobe_map *map, size_t total, size_t tail) {
     assert(upload->map == NULL && (tail == 0 || total != UPLOAD_UNKNOWN));
@@ -55,7 +50,7 @@ static void move(struct upload *upload, size_t most) {
     }
 }
 
-/* A room that NEEDED bytes fit in: less than twice as much (or UPLOAD_FIRST). */
+/* A room that NEEDED bytes fit in. */
 static size_t room_for(const struct upload *upload, size_t needed) {
     size_t room = upload->total;
 
@@ -67,19 +62,10 @@ static size_t room_for(const struct upload *upload, size_t needed) {
     return room;
 }
 
-/* What a room may be asked for when NEEDED bytes are to fit in: half of what it may become (see room_for). */
-static size_t worth(const struct upload *upload, size_t needed) {
-    size_t left = upload->total - needed;
-    size_t come = needed + (upload->ahead < left ? upload->ahead : left);
-    size_t easy = come < UPLOAD_EASY / UPLOAD_TRUST ? come * UPLOAD_TRUST : UPLOAD_EASY;
-
-    if (upload->total == UPLOAD_UNKNOWN || come > easy / 2) return come;
-    return easy / 2 < upload->total ? easy / 2 : upload->total;
-}
-
-/* Takes a room that NEEDED bytes fit in, and more where that is worth it. */
+/* Takes a room that NEEDED bytes fit in, and those that are expected. */
 static bool grow(struct upload *upload, size_t needed) {
-    size_t room = room_for(upload, worth(upload, needed));
+    size_t left = upload->total - needed;
+    size_t room = room_for(upload, needed + (upload->ahead < left ? upload->ahead : left));
     if (room == upload->total && upload->tail <= STROBE_VALUE_MAX - room) room += upload->tail;
     struct strobe_blob *blob = strobe_blob_new(upload->map, room);
     if (blob == NULL) return false;
@@ -96,7 +82,7 @@ static bool grow(struct upload *upload, size_t needed) {
 /* The most that is read at once. A value that is not too large whole: if those of many clients came in turns, all of
  * them were out of the cache. Of a larger one less, since its memory is new to the process, and each page a fault. */
 static size_t most_read(const struct upload *upload) {
-    return upload->total <= UPLOAD_EASY ? UPLOAD_EASY : STROBE_READ_SIZE;
+    return upload->total <= UPLOAD_WHOLE ? UPLOAD_WHOLE : STROBE_READ_SIZE;
 }
 
 bool upload_has_room(const struct upload *upload) {

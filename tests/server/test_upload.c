@@ -48,14 +48,6 @@ static struct strobe_map *counted_map(struct counting *counting) {
     return map;
 }
 
-/* The most that may be held for KNOWN bytes: a room for twice as many, or eight times up to 4 MiB, and the one before.
- */
-static size_t most_for(size_t known) {
-    size_t easy = 8 * known < (size_t)4 << 20 ? 8 * known : (size_t)4 << 20;
-
-    return (2 * known > easy ? 2 * known : easy) + known + TAIL;
-}
-
 static char byte_at(size_t i) {
     return (char)(i * 2654435761u >> 13);
 }
@@ -77,8 +69,8 @@ static void upload_all(struct counting *counting, struct strobe_map *map, size_t
         for (size_t i = 0; i < len; i++) piece[i] = byte_at(at + i);
         assert_true(upload_take(&upload, strobe_slice_make(piece, len)));
         known = at + len > known ? at + len : known;
-        assert_in_range(upload_memory(&upload), at + len, most_for(known));
-        assert_in_range(counting->held - empty, at + len, most_for(known) + 256);
+        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1);
+        assert_in_range(counting->held - empty, at + len, 3 * known + 256);
     }
     assert_true(upload_settle(&upload, 0));
     bytes = strobe_blob_bytes(upload_value(&upload), &len);
@@ -199,7 +191,7 @@ static void upload_in_place(struct counting *counting, struct strobe_map *map, s
         for (size_t i = 0; i < len; i++) (place != NULL ? place : piece)[i] = byte_at(at + i);
         assert_true(upload_take(&upload, strobe_slice_make(place != NULL ? place : piece, len)));
         size_t known = come > STROBE_READ_SIZE ? come : STROBE_READ_SIZE;
-        assert_in_range(upload_memory(&upload), at + len, most_for(known));
+        assert_in_range(upload_memory(&upload), at + len, 3 * known + 1 + TAIL);
     }
     assert_null(upload_room(&upload, &len, &len));
     assert_true(upload_settle(&upload, 0));
@@ -250,14 +242,6 @@ static void one_begin(struct one *one, size_t total) {
     upload_begin(&one->upload, one->map, total, 0);
 }
 
-/* Takes pieces until the room is full. */
-static void one_fill(struct one *one) {
-    do {
-        assert_true(upload_take(&one->upload, strobe_slice_make(one->piece, STROBE_READ_SIZE)));
-    } while (one->upload.len < one->upload.room);
-    assert_true(one->upload.len < one->upload.total);
-}
-
 static void one_end(struct one *one) {
     upload_end(&one->upload);
     assert_int_equal(one->counting.held, one->empty);
@@ -279,7 +263,7 @@ static void test_nothing_that_is_only_announced_makes_room(void **state) {
         assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, len)));
         assert_true(one.counting.held <= held);
     }
-    assert_true(one.counting.held - one.empty <= 8 * STROBE_READ_SIZE + 256);
+    assert_true(one.counting.held - one.empty <= 2 * STROBE_READ_SIZE + 256);
     /* A full socket counts, but not for more than it can be believed. */
     upload_expect(&one.upload, SIZE_MAX);
     assert_non_null(upload_room(&one.upload, &len, &behind));
@@ -292,12 +276,12 @@ static void test_room_that_is_not_to_be_had_leaves_what_came(void **state) {
     size_t len, behind;
 
     (void)state;
-    one_begin(&one, (size_t)8 << 20);
-    one_fill(&one);
+    one_begin(&one, 4 * STROBE_READ_SIZE);
+    assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
     one.counting.fails = true;
     upload_expect(&one.upload, STROBE_READ_SIZE);
     assert_null(upload_room(&one.upload, &len, &behind));
-    assert_int_equal(one.upload.len, one.upload.room);
+    assert_int_equal(one.upload.len, STROBE_READ_SIZE);
     one.counting.fails = false;
     assert_non_null(upload_room(&one.upload, &len, &behind));
     one_end(&one);
@@ -343,14 +327,14 @@ static void test_failed_growth_keeps_what_came(void **state) {
     struct one one;
 
     (void)state;
-    one_begin(&one, (size_t)8 << 20);
+    one_begin(&one, 4 * STROBE_READ_SIZE);
     one.counting.fails = true;
     assert_false(upload_take(&one.upload, strobe_slice_make(one.piece, 100)));
     one.counting.fails = false;
-    one_fill(&one);
+    assert_true(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
     one.counting.fails = true;
     assert_false(upload_take(&one.upload, strobe_slice_make(one.piece, STROBE_READ_SIZE)));
-    assert_int_equal(one.upload.len, one.upload.room);
+    assert_int_equal(one.upload.len, STROBE_READ_SIZE);
     one_end(&one);
 }
 
