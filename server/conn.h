@@ -96,9 +96,9 @@ struct door {
     enum conn_answer (*input)(struct conn *conn, void *state, struct strobe_slice input, size_t *used);
 
     /* Where the next bytes of the peer shall be read to, because *LEN of them (not 0) will stay there: `input` gets
-     * these in that place, with nothing in front, and uses them all. *BEHIND bytes more (CONN_BEHIND at most) may be
-     * read behind them, and are given to `input` afterwards, from elsewhere. Asked when the connection holds no
-     * unused ones. NULL, or a function that gives NULL: anywhere. */
+     * these in that place, with nothing in front, and uses them all, or none when it pauses. *BEHIND bytes more
+     * (CONN_BEHIND at most) may be read behind them, and are given to `input` afterwards, from elsewhere. Asked when
+     * the connection holds no unused ones. NULL, or a function that gives NULL: anywhere. */
     char *(*room)(struct conn *conn, void *state, size_t *len, size_t *behind);
 
     enum conn_half (*half)(const struct conn *conn, const void *state);

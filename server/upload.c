@@ -23,7 +23,7 @@
 #include <string.h>
 
 #define UPLOAD_AHEAD ((size_t)1 << 20) /* the most that is expected */
-#define UPLOAD_WHOLE ((size_t)4 << 20) /* values of at most so many bytes are read in one go */
+#define UPLOAD_WHOLE ((size_t)4 << 20) /* values of at most so many bytes are read as far as the room reaches */
 
 void upload_begin(struct upload *upload, struct strobe_map *map, size_t total, size_t tail) {
     assert(upload->map == NULL && (tail == 0 || total != UPLOAD_UNKNOWN));
@@ -79,8 +79,8 @@ static bool grow(struct upload *upload, size_t needed) {
     return true;
 }
 
-/* The most that is read at once. A value that is not too large whole: if those of many clients came in turns, all of
- * them were out of the cache. Of a larger one less, since its memory is new to the process, and each page a fault. */
+/* The most that is read at once. A value that is not too large in one go: if those of many clients came in turns, all
+ * of them were out of the cache. Of a larger one less, since its memory is new to the process, and each page a fault. */
 static size_t most_read(const struct upload *upload) {
     return upload->total <= UPLOAD_WHOLE ? UPLOAD_WHOLE : STROBE_READ_SIZE;
 }

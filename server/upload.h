@@ -29,7 +29,8 @@ struct upload {
 #define UPLOAD_FIRST   STROBE_READ_SIZE /* room at first; one of less than twice this has all its room then */
 
 /* Begins an upload of TOTAL bytes (1 to STROBE_VALUE_MAX, or UPLOAD_UNKNOWN) for MAP (borrowed until end). Where TOTAL
- * is known, the last room has TAIL bytes more, for upload_room alone. Allocates nothing. */
+ * is known, the last room has TAIL bytes more, for upload_room alone, if that is not beyond STROBE_VALUE_MAX. Allocates
+ * nothing. */
 void upload_begin(struct upload *upload, struct strobe_map *map, size_t total, size_t tail);
 
 /* BYTES more, behind those of the next upload_take, have come as far as this machine (not: were announced): the next

@@ -206,7 +206,8 @@ static void upload_in_place(struct counting *counting, struct strobe_map *map, s
 }
 
 static void test_bytes_that_are_read_into_their_place_make_the_same_value(void **state) {
-    static const size_t totals[] = {2, 65535, 65536, 65537, 131071, 131072, 131073, 262145, 1048576, 3000017};
+    static const size_t totals[] = {2,      65535,   65536,   65537,   131071,  131072,  131073,
+                                    262145, 1048576, 3000017, 4194303, 4194304, 4194305, 5242887};
     static const size_t firsts[] = {1, 1000, STROBE_READ_SIZE, 81920};
     static const size_t steps[] = {997, STROBE_READ_SIZE, 300000};
     static const size_t waiting[] = {0, 1, 50000, STROBE_READ_SIZE, 1000000, SIZE_MAX};

@@ -2,8 +2,9 @@
 """test_large.py - large values: however they come, are changed and go, they are what they would be if they were small.
 
 The sizes lie around the thresholds: 16 KiB (a blob in the map), 64 KiB (a word that is received into its blob, and one
-read), 80 KiB (one read behind what came with its head), 256 KiB (a body that is received into its blob), 1 MiB
-(a change made in slices), 8 MiB (freed on another thread)."""
+read), 128 KiB (room in steps), 256 KiB (a body that is received into its blob), 1 MiB (a change made in slices), 4 MiB
+(a word read in small pieces), 8 MiB (freed on another thread)."""
+import contextlib
 import os
 import re
 import socket
@@ -17,7 +18,7 @@ from strobe_test import ReplyError, Server, request
 DEBUG = ("--log-level", "debug")
 KIB = 1 << 10
 MIB = 1 << 20
-EDGES = (16 * KIB, 64 * KIB, 80 * KIB, 128 * KIB, 256 * KIB, MIB)
+EDGES = (16 * KIB, 64 * KIB, 128 * KIB, 256 * KIB, MIB, 4 * MIB)
 SIZES = sorted(base + off for base in EDGES for off in (-1, 0, 1)) + [9 * MIB]
 
 
@@ -334,24 +335,55 @@ class Words(unittest.TestCase):
                 self.assertEqual([client.reply(), client.reply()], [b"OK", len(value)])
                 self.assertEqual(server.resp("GETDEL", "k"), value)
 
-    def test_a_pause_may_keep_what_a_raised_max_request_allows(self):
+    def test_a_pause_keeps_little_of_a_large_word(self):
+        """What comes during it would have to lie in the input, beside the room of the word, so little is read."""
         value = bytes_of(4 * MIB)
         data = request("SET", "k", value)
-        for _ in range(10):
-            with Server("--threads", "1", "--max-request", 100000, "--max-value", 90000) as server, \
-                    server.client() as client:
-                self.assertEqual(client.ask("PING"), b"PONG")
-                server.resp("CONFIG", "SET", "max-request", 100000000, "max-value", 50000000)
-                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(data))
-                client.send(data[:2500000])  # so that there is room for more than 100000 bytes at once
+        with Server("--threads", "1") as server, server.client() as client:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(data))
+            for _ in range(10):
+                client.send(data[:2500000])
                 server.resp("CLIENT", "PAUSE", 60000, "WRITE")
                 sender = threading.Thread(target=client.send, args=(data[2500000:],))
                 sender.start()
                 self.assertEqual(server.resp("EXISTS", "k"), 0)
+                kept = [int(n) for n in re.findall(rb" qbuf=(\d+)", server.resp("CLIENT", "LIST"))]
+                self.assertLessEqual(max(kept), 2 * 64 * KIB)
                 server.resp("CLIENT", "UNPAUSE")
                 self.assertEqual(client.reply(), b"OK")
                 sender.join()
-                self.assertEqual(server.resp("GET", "k"), value)
+                self.assertEqual(server.resp("GETDEL", "k"), value)
+
+    def test_a_pause_of_another_loop_may_keep_what_a_raised_max_request_allows(self):
+        """One that begins while a word is read has all of that read kept, which may be more than was allowed when the
+        connection began."""
+        data = request("SET", "k", bytes_of(4 * MIB))
+        done = threading.Event()
+
+        def toggle(control):
+            while not done.is_set():
+                control.ask("CLIENT", "PAUSE", 20, "WRITE")
+                control.ask("CLIENT", "UNPAUSE")
+
+        with Server("--threads", "2", "--max-request", 100000, "--max-value", 90000) as server, \
+                contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(server.client()) for _ in range(8)]
+            controls = [stack.enter_context(server.client()) for _ in range(2)]
+            for client in clients:
+                self.assertEqual(client.ask("PING"), b"PONG")
+            server.resp("CONFIG", "SET", "max-request", 100000000, "max-value", 50000000)
+            togglers = [threading.Thread(target=toggle, args=(control,)) for control in controls]
+            for toggler in togglers:
+                toggler.start()
+            try:
+                for client in clients * 10:
+                    client.send(data[:2500000])
+                    client.send(data[2500000:])
+                    self.assertEqual(client.reply(), b"OK")
+            finally:
+                done.set()
+                for toggler in togglers:
+                    toggler.join()
 
     def test_a_pause_holds_a_large_change_that_is_being_made(self):
         with Server("--threads", "1") as server, server.client() as client, server.client() as control:
