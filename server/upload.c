@@ -80,7 +80,7 @@ static bool grow(struct upload *upload, size_t needed) {
 }
 
 /* The most that is read at once. A value that is not too large in one go: if those of many clients came in turns, all
- * of them were out of the cache. Of a larger one less, since its memory is new to the process, and each page a fault. */
+ * of them were out of the cache. Of a larger one less: its memory is new to the process, and each page a fault. */
 static size_t most_read(const struct upload *upload) {
     return upload->total <= UPLOAD_WHOLE ? UPLOAD_WHOLE : STROBE_READ_SIZE;
 }
