@@ -666,6 +666,7 @@ static void received(struct conn *conn, size_t len) {
     struct worker *worker = conn->worker;
     struct client *client = &conn->client;
 
+    worker_heard(worker, len, conn->read_at != worker_now(worker));
     conn->read_at = worker_now(worker);
     conn->last -= len < conn->last ? len : conn->last;
     metrics_count(worker_metrics(worker), METRICS_READS, 1);

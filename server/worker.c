@@ -16,10 +16,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "protocol/http_writer.h"
 #include "server/clock.h"
+#include "server/coalesce.h"
 #include "server/conn.h"
 #include "server/latency.h"
 #include "server/monitors.h"
@@ -53,6 +55,7 @@ struct worker {
     uv_timer_t timer;
     uint64_t timer_at; /* UINT64_MAX: not running */
     uint64_t turn;
+    struct coalesce coalesce;
     uint64_t wall_offset;                             /* wall clock - loop clock */
     struct worker_link all, ready, watched, answered; /* heads of rings */
     struct sender *sender;                            /* or NULL: then none is ever answered */
@@ -208,9 +211,25 @@ struct strobe_slice worker_http_date(struct worker *worker) {
 
 /* ---- turns and timeouts --------------------------------------------------------------------- */
 
+/* A signal ends it early, which does no harm. */
+static void nap(struct worker *worker) {
+    const struct timespec time = {.tv_nsec = COALESCE_NS};
+    uint64_t begin = uv_hrtime();
+
+    metrics_count(worker->metrics, METRICS_NAPS, 1);
+    nanosleep(&time, NULL);
+    coalesce_slept(&worker->coalesce, uv_now(&worker->loop), uv_hrtime() - begin);
+}
+
 static void on_prepare(uv_prepare_t *handle) {
     struct worker *worker = handle->data;
+
     worker->turn++;
+    if (coalesce_wanted(&worker->coalesce, uv_now(&worker->loop)) && ring_empty(&worker->ready)) nap(worker);
+}
+
+void worker_heard(struct worker *worker, size_t len, bool first) {
+    coalesce_read(&worker->coalesce, len, first);
 }
 
 static void on_turns(uv_idle_t *handle) {
@@ -570,6 +589,7 @@ void worker_free(struct worker *worker) {
 
 void worker_run(struct worker *worker) {
     worker->has_run = true;
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* of nanoseconds, where 50 us are usual: for nap() */
     uv_update_time(&worker->loop);
     worker->wall_offset = clock_wall_ms() - uv_now(&worker->loop);
     uv_run(&worker->loop, UV_RUN_DEFAULT);

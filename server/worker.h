@@ -123,6 +123,9 @@ void worker_remove(struct worker *worker, struct conn *conn);
 /* Puts CONN on the list of those that get conn_turn() in the next turn of the loop. Twice does nothing. */
 void worker_ready(struct worker *worker, struct conn *conn);
 
+/* LEN bytes of a connection have been read, for the FIRST time in this millisecond of worker_now() or not. */
+void worker_heard(struct worker *worker, size_t len, bool first);
+
 /* CONN has been read from, and has replies, which are sent together with those of others that were, at the end of this
  * turn or before: it gets conn_sent() then. May send at once. Not while a door is called. Twice does nothing.
  * Results: no when the system cannot send together; then CONN sends by itself. */

@@ -209,6 +209,40 @@ class Together:
             killer.close()
 
 
+def naps_of(server):
+    page = http_client.Client(server.http_port)
+    page.send(http_client.get(b"/metrics"))
+    found = re.search(rb"^strobe_loop_naps_total (\d+)$", page.reply().body, re.M)
+    page.close()
+    return int(found[1])
+
+
+class Naps(unittest.TestCase):
+    """A busy loop sleeps for a moment to find several requests at once (server/coalesce.c)."""
+
+    def test_lone_connection_is_never_kept_waiting(self):
+        with Server("--threads", "1") as server:
+            with server.client() as client:
+                for _ in range(3000):
+                    self.assertEqual(client.ask("PING"), b"PONG")
+            self.assertEqual(naps_of(server), 0)
+
+    def test_busy_loop_waits_for_several(self):
+        with Server("--threads", "1") as server:
+            clients = [server.client() for _ in range(MANY)]
+            tries = 0
+            while naps_of(server) == 0:
+                tries += 1
+                self.assertLess(tries, 2000, "no nap, with 40 connections that ask as fast as they can")
+                for _ in range(20):
+                    for number, client in enumerate(clients):
+                        client.send(request("ECHO", number))
+                    for number, client in enumerate(clients):
+                        self.assertEqual(client.reply(), str(number).encode())
+            for client in clients:
+                client.close()
+
+
 class WithSender(Together, unittest.TestCase):
     def test_each_loop_has_a_sender(self):
         with Server("--threads", "3") as server:

@@ -1,0 +1,48 @@
+/* coalesce.h - when a loop that has little to do should sleep for a moment before it asks for more.
+ *
+ * What interrupt coalescing is to a network card: a loop that is faster than its clients sleeps after nearly every
+ * request, and each of these sleeps has to be ended by a client's send, at the client's cost. If it sleeps for
+ * COALESCE_NS where no send wakes it, it finds several requests at once.
+ *
+ * Only where that costs nobody much: many connections are active, so that requests come anyway; few were found by the
+ * last poll; they were small; and nobody else wants this processor. A connection that is alone, or one of few, is never
+ * kept waiting. For the loop's thread alone. */
+#ifndef STROBE_SERVER_COALESCE_H
+#define STROBE_SERVER_COALESCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    COALESCE_NS = 30000,       /* the sleep asked for */
+    COALESCE_ACTIVE = 16,      /* connections that must have been read from in a millisecond */
+    COALESCE_FEW = 4,          /* after this many reads in a turn, or more, there is no sleep */
+    COALESCE_BYTES = 512,      /* a read of more is worth being woken for, and does not count */
+    COALESCE_LATE_NS = 200000, /* a sleep that took so long had to wait for the processor: others run on it */
+    COALESCE_REST_MS = 10      /* no sleeps after such a one */
+};
+
+/* Zeros at first. Times in milliseconds are of the loop's clock. */
+struct coalesce {
+    uint64_t since;  /* `active` are of the time from there on */
+    uint64_t rest;   /* no sleeps before */
+    unsigned active; /* connections read from, each counted once a millisecond */
+    unsigned reads;  /* since the last poll */
+    bool busy;       /* COALESCE_ACTIVE or more a millisecond, when last looked at */
+};
+
+/* LEN bytes of a connection were read, for the FIRST time in this millisecond or not. */
+static inline void coalesce_read(struct coalesce *coalesce, size_t len, bool first) {
+    if (len > COALESCE_BYTES) return;
+    coalesce->reads++;
+    coalesce->active += first;
+}
+
+/* Before each poll, at NOW: whether to sleep. */
+bool coalesce_wanted(struct coalesce *coalesce, uint64_t now);
+
+/* The sleep that was wanted at NOW took NS nanoseconds. */
+void coalesce_slept(struct coalesce *coalesce, uint64_t now, uint64_t ns);
+
+#endif
