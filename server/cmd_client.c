@@ -63,7 +63,7 @@ static void describe(struct text *text, const struct client *client, uint64_t no
               (unsigned long long)age(now, atomic_load_explicit(&client->active_ms, memory_order_relaxed)),
               flags_of(client, flags), atomic_load_explicit(&client->waiting, memory_order_relaxed));
     text_addf(text, " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu", held,
-              input > held ? input - held : 0, output, input + output);
+              input > held ? input - held : 0, output, atomic_load_explicit(&client->memory, memory_order_relaxed));
     text_addf(text, " events=r cmd=%s user=default redir=-1 resp=%u", command == NULL ? "NULL" : command,
               atomic_load_explicit(&client->resp, memory_order_relaxed));
     text_addf(text, " lib-name=%s", client_word(client, CLIENT_LIB_NAME));

@@ -478,6 +478,7 @@ static void account(struct conn *conn) {
     size_t before = conn->charged;
 
     if (memory == before) return;
+    atomic_store_explicit(&conn->client.memory, memory, memory_order_relaxed);
     atomic_store_explicit(&conn->client.input_memory, conn->in.capacity, memory_order_relaxed);
     atomic_store_explicit(&conn->client.input_held, strobe_buf_len(&conn->in), memory_order_relaxed);
     atomic_store_explicit(&conn->client.output_memory, strobe_out_memory(&conn->out), memory_order_relaxed);

@@ -423,6 +423,31 @@ class Words(unittest.TestCase):
                 self.assertEqual(server.resp("GET", "small"), value)
                 self.assertEqual(server.resp("EXISTS", "large"), 0)
 
+    def test_client_list_says_who_holds_large_values(self):
+        """Those on their way, and those that wait for EXEC, since MEMORY DOCTOR sends there whoever looks for them."""
+        value = bytes_of(3 * MIB)
+        data = request("SET", "k", value)
+        with Server("--threads", "1") as server, server.client() as client:
+            def held():
+                line = server.resp("CLIENT", "LIST", "ID", number)
+                return int(re.search(rb" tot-mem=(\d+)", line)[1])
+            number = client.ask("CLIENT", "ID")
+            self.assertLess(held(), 64 * KIB)
+            client.send(data[:-1000])
+            while held() < len(value) // 2:  # a part of what was sent may be still to be read
+                pass
+            self.assertLess(held(), 2 * len(data))
+            client.send(data[-1000:])
+            self.assertEqual(client.reply(), b"OK")
+            self.assertEqual(client.ask("MULTI"), b"OK")
+            self.assertLess(held(), 64 * KIB)
+            client.send(data)
+            self.assertEqual(client.reply(), b"QUEUED")
+            self.assertGreaterEqual(held(), len(value))
+            self.assertEqual(client.ask("DISCARD"), b"OK")
+            self.assertEqual(client.ask("PING"), b"PONG")
+            self.assertLess(held(), 64 * KIB)
+
     def test_no_word_is_there_twice(self):
         """A value of 200 MB takes half as much again for a moment, not as much again for good."""
         with Server("--threads", "1", env=AT_ONCE) as server:
