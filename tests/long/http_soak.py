@@ -96,8 +96,8 @@ class Soak:
         packed = chance.random() < 0.5
         client.send(get(b"/kv/?stream&values", *([b"Accept-Encoding: gzip"] if packed else [])))
         self.expect(client.head(), 200)
-        if chance.random() < 0.3:  # leaves in the middle
-            client.more()
+        if chance.random() < 0.3:  # leaves in the middle, or at the end where there is little in the map yet
+            next(client.chunks())
             return False
         unpack, last = zlib.decompressobj(31), b""
         for chunk in client.chunks():
