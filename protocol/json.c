@@ -326,6 +326,11 @@ void strobe_json_u64(struct strobe_json *json, uint64_t number) {
     if (room != NULL) strobe_out_commit(json->out, strobe_number_format_uint64(room, number));
 }
 
+void strobe_json_number(struct strobe_json *json, struct strobe_slice digits) {
+    separate(json);
+    strobe_out_append(json->out, digits);
+}
+
 void strobe_json_version(struct strobe_json *json, uint64_t version) {
     separate(json);
     put(json, '"');

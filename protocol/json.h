@@ -40,6 +40,7 @@ void strobe_json_string(struct strobe_json *json, struct strobe_slice bytes);
 void strobe_json_text(struct strobe_json *json, const char *text);
 void strobe_json_i64(struct strobe_json *json, int64_t number);
 void strobe_json_u64(struct strobe_json *json, uint64_t number);
+void strobe_json_number(struct strobe_json *json, struct strobe_slice digits); /* as JSON writes it; not looked at */
 void strobe_json_bool(struct strobe_json *json, bool yes);
 void strobe_json_null(struct strobe_json *json);
 

@@ -1,7 +1,7 @@
 /* coalesce.c - the decision to sleep, from two counts and the loop's clock, which is there already.
  *
  *     this turn:              2 reads         few   \
- *     the last millisecond:   20 connections  busy  / sleep, and the next turn finds several
+ *     the last millisecond:   20 connections  busy  / sleep, and the next turn finds several, or it was useless
  *
  * The mean is of whole milliseconds, and of all that passed, so that nobody is kept waiting after a silence.
  * Not here: the sleep (worker.c), figures (DESIGN.md, "The server").
@@ -12,6 +12,11 @@ bool coalesce_wanted(struct coalesce *coalesce, uint64_t now) {
     unsigned reads = coalesce->reads;
 
     coalesce->reads = 0;
+    if (coalesce->slept) {
+        coalesce->slept = false;
+        coalesce->row = reads > 1 ? 0 : coalesce->row + 1;
+        if (coalesce->row >= COALESCE_USELESS) coalesce->rest = now + COALESCE_REST_MS;
+    }
     if (now != coalesce->since) {
         coalesce->busy = coalesce->active >= COALESCE_ACTIVE * (now - coalesce->since);
         coalesce->since = now;
@@ -21,5 +26,6 @@ bool coalesce_wanted(struct coalesce *coalesce, uint64_t now) {
 }
 
 void coalesce_slept(struct coalesce *coalesce, uint64_t now, uint64_t ns) {
+    coalesce->slept = true;
     if (ns > COALESCE_LATE_NS) coalesce->rest = now + COALESCE_REST_MS;
 }

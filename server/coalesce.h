@@ -4,9 +4,10 @@
  * request, and each of these sleeps has to be ended by a client's send, at the client's cost. If it sleeps for
  * COALESCE_NS where no send wakes it, it finds several requests at once.
  *
- * Only where that costs nobody much: many connections are active, so that requests come anyway; few were found by the
- * last poll; they were small; and nobody else wants this processor. A connection that is alone, or one of few, is never
- * kept waiting. For the loop's thread alone. */
+ * Only where that costs nobody much: many connections are active; few reads came with the last poll, all of them small;
+ * the last sleeps were of use, which they are not when one client uses its many connections in turn and waits for each
+ * answer; and nobody else wants this processor. A connection that is alone, or one of few, is never kept waiting.
+ * For the loop's thread alone. */
 #ifndef STROBE_SERVER_COALESCE_H
 #define STROBE_SERVER_COALESCE_H
 
@@ -18,9 +19,10 @@ enum {
     COALESCE_NS = 30000,       /* the sleep asked for */
     COALESCE_ACTIVE = 16,      /* connections that must have been read from in a millisecond */
     COALESCE_FEW = 4,          /* after this many reads in a turn, or more, there is no sleep */
-    COALESCE_BYTES = 512,      /* a read of more is worth being woken for, and does not count */
+    COALESCE_BYTES = 512,      /* a read of more is worth being woken for: it makes a turn of one that found many */
+    COALESCE_USELESS = 2,      /* sleeps in a row after which no more than one read was found: who sends, waits */
     COALESCE_LATE_NS = 200000, /* a sleep that took so long had to wait for the processor: others run on it */
-    COALESCE_REST_MS = 10      /* no sleeps after such a one */
+    COALESCE_REST_MS = 10      /* no sleeps after such ones */
 };
 
 /* Zeros at first. Times in milliseconds are of the loop's clock. */
@@ -29,12 +31,17 @@ struct coalesce {
     uint64_t rest;   /* no sleeps before */
     unsigned active; /* connections read from, each counted once a millisecond */
     unsigned reads;  /* since the last poll */
+    unsigned row;    /* useless sleeps in a row */
+    bool slept;      /* before that poll */
     bool busy;       /* COALESCE_ACTIVE or more a millisecond, when last looked at */
 };
 
 /* LEN bytes of a connection were read, for the FIRST time in this millisecond or not. */
 static inline void coalesce_read(struct coalesce *coalesce, size_t len, bool first) {
-    if (len > COALESCE_BYTES) return;
+    if (len > COALESCE_BYTES) {
+        coalesce->reads += COALESCE_FEW;
+        return;
+    }
     coalesce->reads++;
     coalesce->active += first;
 }

@@ -125,7 +125,7 @@ struct strobe_http_refusal http_entry_body(const struct strobe_http_request *req
 
     if (coding.len != 0 && !strobe_http_text_is(coding, "identity")) {
         return http_refusal(415,
-                            "Values are stored without a Content-Encoding; send the bytes as they shall be read, and "
+                            "A body is taken without a Content-Encoding; send the bytes as they shall be read, and "
                             "leave that header out.");
     }
     if (strobe_http_request_next_value(request, STROBE_SLICE("content-range"), &at, &part)) {

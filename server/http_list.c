@@ -56,7 +56,7 @@ static struct strobe_http_refusal read_cursor(struct http_list_query *query, str
 static struct strobe_http_refusal read_limit(struct http_list_query *query, struct strobe_slice value) {
     query->has_limit = true;
     if (!strobe_number_parse_uint64(value, &query->limit) || query->limit == 0) {
-        return http_refusal(400, "limit is a number from 1 to 10000.");
+        return http_refusal(400, "limit is a number from 1 on; 10000 is the most a page has.");
     }
     if (query->limit > STROBE_HTTP_LIST_MAX) query->limit = STROBE_HTTP_LIST_MAX;
     return http_fine;

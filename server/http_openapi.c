@@ -52,6 +52,7 @@ const struct http_operation http_operations[] = {
     {STROBE_METHOD_GET, "/readyz", "readReadiness", "Answers 503 as soon as the server stops", "", NULL, TEXT, "200"},
     {STROBE_METHOD_GET, "/metrics", "readMetrics", "Counters and gauges in Prometheus's text format", "", NULL, TEXT,
      "200"},
+    {STROBE_METHOD_GET, "/stats", "readStats", "What INFO says: sections and their fields", "", NULL, JSON, "200"},
 };
 
 size_t http_operations_count(void) {

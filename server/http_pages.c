@@ -57,7 +57,7 @@ static const struct {
     {"  curl 'localhost:", "/kv/?prefix=g&limit=100'        list       JSON pages of one instant"},
     {"  curl 'localhost:", "/kv/?stream&values'             everything, as of one instant, one JSON object a line"},
     {"  curl -d '[[\"GET\",\"greeting\"]]' localhost:", "/batch   commands   a line or an array; ?atomic: as one"},
-    {"  curl localhost:", "/metrics                         counters   also /healthz, /readyz, /openapi.json"},
+    {"  curl localhost:", "/metrics                         counters   also /stats, /healthz, /readyz, /openapi.json"},
 };
 
 static void print_text_page(struct strobe_out *page, uint32_t port, uint32_t http_port) {
@@ -88,6 +88,7 @@ static const char html_page[] =
     "<tr><td><a href=\"/kv/?stream\">/kv/?stream</a></td><td>all keys of this instant, one JSON object a "
     "line</td></tr>\n"
     "<tr><td><a href=\"/metrics\">/metrics</a></td><td>counters, for Prometheus</td></tr>\n"
+    "<tr><td><a href=\"/stats\">/stats</a></td><td>what <code>INFO</code> says, as JSON</td></tr>\n"
     "<tr><td><a href=\"/healthz\">/healthz</a>, <a href=\"/readyz\">/readyz</a></td><td>for load balancers</td></tr>\n"
     "<tr><td><a href=\"/openapi.json\">/openapi.json</a></td><td>all of this, for programs</td></tr>\n"
     "</table>\n"

@@ -3,7 +3,7 @@
  *      /kv/KEY   GET HEAD PUT POST DELETE PATCH   http_kv.c, http_patch.c
  *      /kv/      GET HEAD DELETE                  http_list.c, http_delete.c
  *      /batch    POST                             http_batch.c
- *      others    GET HEAD                         http_pages.c, http_openapi.c
+ *      others    GET HEAD                         http_pages.c, http_openapi.c, http_stats.c
  *
  * HEAD is wherever GET is (the same handler; the writer leaves the body out), OPTIONS everywhere. "*" is no resource,
  * but OPTIONS * asks what the server as a whole can do.
@@ -21,6 +21,7 @@
 #include "server/http_openapi.h"
 #include "server/http_pages.h"
 #include "server/http_patch.h"
+#include "server/http_stats.h"
 
 static const struct http_route key_route = {
     .path = {"/kv/", 4},
@@ -55,6 +56,7 @@ static const struct http_route other_routes[] = {
     {.path = {"/healthz", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_health}},
     {.path = {"/readyz", 7}, .handlers = {[STROBE_METHOD_GET] = http_pages_ready}},
     {.path = {"/metrics", 8}, .handlers = {[STROBE_METHOD_GET] = http_pages_metrics}},
+    {.path = {"/stats", 6}, .handlers = {[STROBE_METHOD_GET] = http_stats_get}},
 };
 
 const struct strobe_http_refusal http_fine = {0, NULL};

@@ -57,6 +57,7 @@ static void test_commas_stand_between_members(void **state) {
     strobe_json_object_begin(json);
     strobe_json_object_end(json);
     strobe_json_i64(json, INT64_MIN);
+    strobe_json_number(json, STROBE_SLICE("-0.50"));
     strobe_json_u64(json, UINT64_MAX);
     strobe_json_bool(json, true);
     strobe_json_bool(json, false);
@@ -74,8 +75,8 @@ static void test_commas_stand_between_members(void **state) {
     strobe_json_object_begin(json);
     strobe_json_object_end(json);
     assert_string_equal(written(world),
-                        "{\"keys\":[\"a\",[],{},-9223372036854775808,18446744073709551615,true,false,null,\"7\",\"8\","
-                        "{\"base64\":\"/w==\"}],\"version\":\"18446744073709551615\",\"done\":true}\n{}");
+                        "{\"keys\":[\"a\",[],{},-9223372036854775808,-0.50,18446744073709551615,true,false,null,\"7\","
+                        "\"8\",{\"base64\":\"/w==\"}],\"version\":\"18446744073709551615\",\"done\":true}\n{}");
 }
 
 static void test_controls_and_quotes_are_escaped(void **state) {

@@ -103,8 +103,47 @@ static void test_long_reads_do_not_count(void **state) {
     coalesce = loop_with(COALESCE_ACTIVE, START);
     coalesce_read(&coalesce, COALESCE_BYTES + 1, true);
     assert_false(coalesce_wanted(&coalesce, START));
+    coalesce_read(&coalesce, COALESCE_BYTES + 1, true);
+    coalesce_read(&coalesce, SMALL, true);
+    assert_false(coalesce_wanted(&coalesce, START));
     coalesce_read(&coalesce, COALESCE_BYTES, true);
     assert_true(coalesce_wanted(&coalesce, START));
+}
+
+/* A sleep, after which COUNT reads are found: whether the loop wants another. */
+static bool wants_after(struct coalesce *coalesce, uint64_t now, unsigned count) {
+    coalesce_slept(coalesce, now, COALESCE_NS);
+    read_from(coalesce, count);
+    return coalesce_wanted(coalesce, now);
+}
+
+static void test_client_that_uses_its_connections_in_turn_is_soon_left_alone(void **state) {
+    (void)state;
+    struct coalesce coalesce = loop_with(COALESCE_ACTIVE, START);
+
+    for (int i = 1; i < COALESCE_USELESS; i++) assert_true(wants_after(&coalesce, START, 1));
+    assert_false(wants_after(&coalesce, START, 1));
+    for (uint64_t now = START + 1; now < START + COALESCE_REST_MS; now++) {
+        read_from(&coalesce, COALESCE_ACTIVE);
+        coalesce_wanted(&coalesce, now);
+        read_from(&coalesce, 1);
+        assert_false(coalesce_wanted(&coalesce, now));
+    }
+    read_from(&coalesce, COALESCE_ACTIVE);
+    coalesce_wanted(&coalesce, START + COALESCE_REST_MS);
+    read_from(&coalesce, 1);
+    assert_true(coalesce_wanted(&coalesce, START + COALESCE_REST_MS)); /* tried once more, */
+    assert_false(wants_after(&coalesce, START + COALESCE_REST_MS, 1)); /* and not twice */
+}
+
+static void test_useful_sleeps_go_on(void **state) {
+    (void)state;
+    struct coalesce coalesce = loop_with(COALESCE_ACTIVE, START);
+
+    for (int i = 0; i < 10; i++) {
+        for (int useless = 1; useless < COALESCE_USELESS; useless++) assert_true(wants_after(&coalesce, START, 1));
+        assert_true(wants_after(&coalesce, START, 2));
+    }
 }
 
 static void test_no_sleeps_where_others_want_the_processor(void **state) {
@@ -137,6 +176,8 @@ int main(void) {
         cmocka_unit_test(test_mean_is_of_all_the_time_that_passed),
         cmocka_unit_test(test_after_a_silence_the_first_is_answered_at_once),
         cmocka_unit_test(test_long_reads_do_not_count),
+        cmocka_unit_test(test_client_that_uses_its_connections_in_turn_is_soon_left_alone),
+        cmocka_unit_test(test_useful_sleeps_go_on),
         cmocka_unit_test(test_no_sleeps_where_others_want_the_processor),
     };
 

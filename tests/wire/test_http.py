@@ -363,6 +363,28 @@ class HttpTest(HttpCase):
         self.assertTrue(page.headers["content-type"].startswith("text/html"))
         self.assertIn(b"</html>", page.body)
 
+    def test_stats_are_what_info_says(self):
+        client = self.server.client()
+        client.ask("SET", "k", "v", "EX", 1000)
+        reply = self.ask(get(b"/stats"))
+        self.assertEqual((reply.status, reply.headers["content-type"]), (200, "application/json"))
+        told = json.loads(reply.body)
+        text = client.ask("INFO").decode()
+        client.close()
+        sections = {}
+        for part in text.split("# ")[1:]:
+            head, *lines = part.split("\r\n")
+            sections[head[0].lower() + head[1:]] = dict(line.split(":", 1) for line in lines if line)
+        self.assertEqual({name: list(fields) for name, fields in told.items()},
+                         {name: list(fields) for name, fields in sections.items()})
+        for section, field in (("server", "redis_version"), ("server", "redis_git_sha1"), ("server", "tcp_port"),
+                               ("server", "run_id"), ("memory", "maxmemory"), ("stats", "expired_keys")):
+            self.assertEqual(str(told[section][field]), sections[section][field])
+        self.assertIsInstance(told["server"]["redis_version"], str)
+        self.assertEqual(told["server"]["redis_git_sha1"], "00000000")
+        self.assertIsInstance(told["memory"]["used_memory"], int)
+        self.assertEqual(told["server"]["tcp_port"], self.server.port)
+
     def test_metrics_are_prometheus_text(self):
         self.ask(get(b"/kv/none"))
         reply = self.ask(get(b"/metrics"))

@@ -1,0 +1,118 @@
+/* http_stats.c - /stats: what INFO says, as JSON, for programs that speak HTTP.
+ *
+ *      # Memory\r\nused_memory:1048576\r\n   ->   {"memory":{"used_memory":1048576}}
+ *
+ * Made from INFO's own text, so that there is one list of what is told (info.c). A section is an object, a figure a
+ * number, everything else a string. Not here: counters and histograms for Prometheus (/metrics, http_pages.c).
+ */
+#include "server/http_stats.h"
+
+#include <string.h>
+
+#include "protocol/buf.h"
+#include "protocol/json.h"
+#include "server/info.h"
+#include "server/text.h"
+#include "server/worker.h"
+
+enum { PAGE_MAX = 1 << 20, NAME_MAX_BYTES = 64 };
+
+/* Takes the next line off TEXT, without its end. */
+static struct strobe_slice take_line(struct strobe_slice *text) {
+    const char *end = memchr(text->data, '\n', text->len);
+    size_t len = end != NULL ? (size_t)(end - text->data) : text->len;
+    struct strobe_slice line = strobe_slice_make(text->data, len);
+
+    *text = strobe_slice_make(text->data + len + (end != NULL), text->len - len - (end != NULL));
+    if (line.len > 0 && line.data[line.len - 1] == '\r') line.len--;
+    return line;
+}
+
+/* NAME as a member's, with its first letter small: sections begin with a capital. */
+static void write_name(struct strobe_json *json, struct strobe_slice name) {
+    char text[NAME_MAX_BYTES];
+    size_t len = name.len < sizeof text ? name.len : sizeof text - 1;
+
+    memcpy(text, name.data, len);
+    text[len] = '\0';
+    if (text[0] >= 'A' && text[0] <= 'Z') text[0] = (char)(text[0] - 'A' + 'a');
+    strobe_json_name(json, text);
+}
+
+static size_t count_digits(struct strobe_slice text, size_t from) {
+    size_t i = from;
+
+    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') i++;
+    return i - from;
+}
+
+/* Whether JSON would write it so: digits, no zero before others, perhaps a sign and a fraction. */
+static bool is_number(struct strobe_slice text) {
+    size_t at = text.len > 0 && text.data[0] == '-';
+    size_t whole = count_digits(text, at), fraction;
+
+    if (whole == 0 || (whole > 1 && text.data[at] == '0')) return false;
+    at += whole;
+    if (at == text.len) return true;
+    if (text.data[at] != '.') return false;
+    fraction = count_digits(text, at + 1);
+    return fraction > 0 && at + 1 + fraction == text.len;
+}
+
+static void write_field(struct strobe_json *json, struct strobe_slice line) {
+    const char *colon = memchr(line.data, ':', line.len);
+    struct strobe_slice value;
+
+    if (colon == NULL) return;
+    value = strobe_slice_make(colon + 1, line.len - (size_t)(colon + 1 - line.data));
+    write_name(json, strobe_slice_make(line.data, (size_t)(colon - line.data)));
+    if (is_number(value)) {
+        strobe_json_number(json, value);
+    } else {
+        strobe_json_string(json, value);
+    }
+}
+
+static void write_sections(struct strobe_json *json, struct strobe_slice text) {
+    bool inside = false;
+
+    strobe_json_object_begin(json);
+    while (text.len > 0) {
+        struct strobe_slice line = take_line(&text);
+        if (line.len > 2 && line.data[0] == '#') {
+            if (inside) strobe_json_object_end(json);
+            inside = true;
+            write_name(json, strobe_slice_make(line.data + 2, line.len - 2));
+            strobe_json_object_begin(json);
+        } else if (line.len > 0 && inside) {
+            write_field(json, line);
+        }
+    }
+    if (inside) strobe_json_object_end(json);
+    strobe_json_object_end(json);
+    strobe_json_newline(json);
+}
+
+void http_stats_get(struct http_call *call) {
+    struct strobe_out page;
+    struct strobe_json json;
+    struct text text;
+
+    call->was_long = true;
+    text_init(&text);
+    info_write(worker_services(call->worker), NULL, 0, &text);
+    if (text.failed) {
+        text_fini(&text);
+        http_routes_refuse(call, http_no_memory);
+        return;
+    }
+    strobe_out_init(&page, call->reply.out->pool, PAGE_MAX);
+    strobe_json_init(&json, &page);
+    write_sections(&json, text_slice(&text));
+    text_fini(&text);
+    strobe_http_reply_begin(&call->reply, 200);
+    strobe_http_reply_lines(&call->reply, STROBE_SLICE("Content-Type: application/json\r\nCache-Control: no-store\r\n"
+                                                       "X-Content-Type-Options: nosniff\r\n"));
+    strobe_http_reply_body_from(&call->reply, &page);
+    strobe_out_fini(&page);
+}
