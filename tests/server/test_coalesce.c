@@ -117,23 +117,24 @@ static bool wants_after(struct coalesce *coalesce, uint64_t now, unsigned count)
     return coalesce_wanted(coalesce, now);
 }
 
+/* However much there is to do, no sleep is wanted for COALESCE_REST_MS from NOW on, and then one is. */
+static void assert_rests(struct coalesce *coalesce, uint64_t now) {
+    for (uint64_t ms = 1; ms <= COALESCE_REST_MS; ms++) {
+        read_from(coalesce, COALESCE_ACTIVE);
+        coalesce_wanted(coalesce, now + ms);
+        read_from(coalesce, 1);
+        assert_int_equal(coalesce_wanted(coalesce, now + ms), ms == COALESCE_REST_MS);
+    }
+}
+
 static void test_client_that_uses_its_connections_in_turn_is_soon_left_alone(void **state) {
     (void)state;
     struct coalesce coalesce = loop_with(COALESCE_ACTIVE, START);
 
     for (int i = 1; i < COALESCE_USELESS; i++) assert_true(wants_after(&coalesce, START, 1));
     assert_false(wants_after(&coalesce, START, 1));
-    for (uint64_t now = START + 1; now < START + COALESCE_REST_MS; now++) {
-        read_from(&coalesce, COALESCE_ACTIVE);
-        coalesce_wanted(&coalesce, now);
-        read_from(&coalesce, 1);
-        assert_false(coalesce_wanted(&coalesce, now));
-    }
-    read_from(&coalesce, COALESCE_ACTIVE);
-    coalesce_wanted(&coalesce, START + COALESCE_REST_MS);
-    read_from(&coalesce, 1);
-    assert_true(coalesce_wanted(&coalesce, START + COALESCE_REST_MS)); /* tried once more, */
-    assert_false(wants_after(&coalesce, START + COALESCE_REST_MS, 1)); /* and not twice */
+    assert_rests(&coalesce, START);
+    assert_false(wants_after(&coalesce, START + COALESCE_REST_MS, 1)); /* one is tried, and not two */
 }
 
 static void test_useful_sleeps_go_on(void **state) {
@@ -154,16 +155,7 @@ static void test_no_sleeps_where_others_want_the_processor(void **state) {
     read_from(&coalesce, 1);
     assert_true(coalesce_wanted(&coalesce, START));
     coalesce_slept(&coalesce, START, COALESCE_LATE_NS + 1);
-    for (uint64_t now = START + 1; now < START + COALESCE_REST_MS; now++) {
-        read_from(&coalesce, COALESCE_ACTIVE);
-        coalesce_wanted(&coalesce, now);
-        read_from(&coalesce, 1);
-        assert_false(coalesce_wanted(&coalesce, now));
-    }
-    read_from(&coalesce, COALESCE_ACTIVE);
-    coalesce_wanted(&coalesce, START + COALESCE_REST_MS);
-    read_from(&coalesce, 1);
-    assert_true(coalesce_wanted(&coalesce, START + COALESCE_REST_MS));
+    assert_rests(&coalesce, START);
 }
 
 int main(void) {
