@@ -135,13 +135,10 @@ static bool check_absolute(struct strobe_http_guard *guard, const char *head) {
     uint32_t from, at;
     struct strobe_http_host host;
 
-    if (strobe_slice_starts_nocase(target, STROBE_SLICE("http://"))) {
-        from = guard->target.at + 7;
-    } else if (strobe_slice_starts_nocase(target, STROBE_SLICE("https://"))) {
-        from = guard->target.at + 8;
-    } else {
+    if (!strobe_slice_starts_nocase(target, STROBE_SLICE("http://"))) { /* https:// wants TLS (RFC 9110, 7.4) */
         return refuse(guard, 400, "The target must begin with a slash, or be a whole http:// address.");
     }
+    from = guard->target.at + 7;
     for (at = from; at < end && head[at] != '/' && head[at] != '?'; at++) {
     }
     guard->form = STROBE_HTTP_FORM_ABSOLUTE;

@@ -276,8 +276,7 @@ static size_t skip_digits(struct strobe_slice text, size_t at) {
     return at;
 }
 
-/* How long the number is that TEXT begins with; 0: there is none. */
-static size_t number_len(struct strobe_slice text) {
+size_t strobe_json_number_len(struct strobe_slice text) {
     size_t at = text.len > 0 && text.data[0] == '-', end = skip_digits(text, at);
 
     if (end == at || (text.data[at] == '0' && end > at + 1)) return 0;
@@ -306,7 +305,7 @@ static enum step read_literal(struct strobe_json_words *words, struct strobe_req
     } else if (stands(words, words->at, STROBE_SLICE("null"))) {
         return bad(words, "expected a word; null is none, \"\" is an empty one");
     } else {
-        size_t len = number_len(text);
+        size_t len = strobe_json_number_len(text);
 
         if (len == 0 || len == NUMBER_MAX) {
             return bad(words, "expected a word: a string, a number, true, false or {\"base64\":\"...\"}");

@@ -61,6 +61,9 @@ enum strobe_json_next strobe_json_words_next(struct strobe_json_words *words, st
 /* Goes behind the line that is BAD. Results: false when the budget is used up: call again. */
 bool strobe_json_words_skip(struct strobe_json_words *words, size_t *budget);
 
+/* How long the number is that TEXT begins with, as JSON has it: no zero before digits, no bare point. 0: none. */
+size_t strobe_json_number_len(struct strobe_slice text);
+
 /* Where what was expected is missing: bytes from the start of the line, or of the text of an ARRAY; from 1. */
 size_t strobe_json_words_fault_at(const struct strobe_json_words *words);
 

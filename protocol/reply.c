@@ -33,6 +33,14 @@ void strobe_reply_bulk_uint64(struct strobe_reply *reply, uint64_t value) {
     strobe_reply_bulk(reply, strobe_slice_make(text, strobe_number_format_uint64(text, value)));
 }
 
+void strobe_reply_version(struct strobe_reply *reply, uint64_t version) {
+    if (reply->texts) {
+        strobe_reply_bulk_uint64(reply, version);
+    } else {
+        strobe_reply_integer(reply, (int64_t)version);
+    }
+}
+
 void strobe_reply_aside_begin(struct strobe_reply *reply, struct strobe_reply_aside *aside) {
     struct strobe_out *main = reply->out;
 

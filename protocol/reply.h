@@ -25,6 +25,7 @@ struct strobe_reply {
     struct strobe_out *out;             /* borrowed: where the bytes go */
     void *state;                        /* the encoder's own, or NULL */
     size_t errors;                      /* error items written so far: "did the command fail?" */
+    bool texts;                         /* versions are texts: who reads this holds numbers as floating point (JSON) */
 };
 
 /* An encoder: one function for each kind of item. All slices are borrowed until return. */
@@ -65,6 +66,9 @@ void strobe_reply_errorf(struct strobe_reply *reply, const char *code, const cha
 static inline void strobe_reply_integer(struct strobe_reply *reply, int64_t value) {
     reply->ops->integer(reply, value);
 }
+
+/* The version of an entry: an integer, or a bulk string where reply->texts says so. */
+void strobe_reply_version(struct strobe_reply *reply, uint64_t version);
 
 /* A text that reads back as VALUE, see strobe_number_format_double(). */
 static inline void strobe_reply_real(struct strobe_reply *reply, double value) {

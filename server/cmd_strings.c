@@ -32,7 +32,7 @@ static enum command_outcome answer_value(struct command_call *call, bool with_ve
         found = entry != NULL;
         if (found && with_version) strobe_reply_array(call->reply, 2);
         command_value(call->reply, entry);
-        if (found && with_version) strobe_reply_integer(call->reply, (int64_t)strobe_entry_version(entry));
+        if (found && with_version) strobe_reply_version(call->reply, strobe_entry_version(entry));
         command_leave(call, access);
     }
     command_looked(call, found, !found);
@@ -300,7 +300,7 @@ enum command_outcome cmd_set(struct command_call *call) {
     } else if (!result.written) {
         strobe_reply_null(call->reply);
     } else if (wishes.return_version) {
-        strobe_reply_integer(call->reply, (int64_t)result.version);
+        strobe_reply_version(call->reply, result.version);
     } else {
         strobe_reply_ok(call->reply);
     }

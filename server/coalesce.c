@@ -14,8 +14,8 @@ bool coalesce_wanted(struct coalesce *coalesce, uint64_t now) {
     coalesce->reads = 0;
     if (coalesce->slept) {
         coalesce->slept = false;
-        coalesce->row = reads > 1 ? 0 : coalesce->row + 1;
-        if (coalesce->row >= COALESCE_USELESS) coalesce->rest = now + COALESCE_REST_MS;
+        coalesce->useless = reads > 1 ? 0 : coalesce->useless + 1;
+        if (coalesce->useless >= COALESCE_USELESS) coalesce->rest = now + COALESCE_REST_MS;
     }
     if (now != coalesce->since) {
         coalesce->busy = coalesce->active >= COALESCE_ACTIVE * (now - coalesce->since);

@@ -16,24 +16,24 @@
 #include <stdint.h>
 
 enum {
-    COALESCE_NS = 30000,       /* the sleep asked for */
+    COALESCE_NS = 50000,       /* the sleep asked for */
     COALESCE_ACTIVE = 16,      /* connections that must have been read from in a millisecond */
-    COALESCE_FEW = 4,          /* after this many reads in a turn, or more, there is no sleep */
+    COALESCE_FEW = 8,          /* after this many reads in a turn, or more, there is no sleep */
     COALESCE_BYTES = 512,      /* a read of more is worth being woken for: it makes a turn of one that found many */
-    COALESCE_USELESS = 2,      /* sleeps in a row after which no more than one read was found: who sends, waits */
+    COALESCE_USELESS = 2,      /* sleeps in a row that found one read at most: whoever sends has waited for nothing */
     COALESCE_LATE_NS = 200000, /* a sleep that took so long had to wait for the processor: others run on it */
     COALESCE_REST_MS = 10      /* no sleeps after such ones */
 };
 
 /* Zeros at first. Times in milliseconds are of the loop's clock. */
 struct coalesce {
-    uint64_t since;  /* `active` are of the time from there on */
-    uint64_t rest;   /* no sleeps before */
-    unsigned active; /* connections read from, each counted once a millisecond */
-    unsigned reads;  /* since the last poll */
-    unsigned row;    /* useless sleeps in a row */
-    bool slept;      /* before that poll */
-    bool busy;       /* COALESCE_ACTIVE or more a millisecond, when last looked at */
+    uint64_t since;   /* `active` are of the time from there on */
+    uint64_t rest;    /* no sleeps before */
+    unsigned active;  /* connections read from, each counted once a millisecond */
+    unsigned reads;   /* since the last poll */
+    unsigned useless; /* sleeps in a row that were of no use */
+    bool slept;       /* before that poll */
+    bool busy;        /* COALESCE_ACTIVE or more a millisecond, when last looked at */
 };
 
 /* LEN bytes of a connection were read, for the FIRST time in this millisecond or not. */

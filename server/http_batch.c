@@ -426,6 +426,7 @@ static struct batch *batch_new(struct http_call *call, bool is_atomic) {
     strobe_out_init(&batch->raw, call->reply.out->pool, max);
     strobe_out_init(&batch->text, call->reply.out->pool, TEXT_HIGH + TEXT_SLACK);
     strobe_resp_writer_init(&batch->reply, &batch->raw, STROBE_RESP2);
+    batch->reply.texts = true;
     if (!strobe_http_request_take_body(call->request, &batch->body) || (is_atomic && !session_multi(&batch->session))) {
         batch_free(batch);
         return NULL;

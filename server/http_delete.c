@@ -79,10 +79,7 @@ static void write_answer(struct http_call *call, uint64_t deleted) {
     strobe_json_u64(&json, deleted);
     strobe_json_object_end(&json);
     strobe_json_newline(&json);
-    strobe_http_reply_begin(&call->reply, 200);
-    strobe_http_reply_lines(&call->reply, STROBE_SLICE("Content-Type: application/json\r\n"));
-    strobe_http_reply_body_from(&call->reply, &body);
-    strobe_out_fini(&body);
+    http_routes_send(call, STROBE_SLICE("Content-Type: application/json\r\n"), &body);
 }
 
 /* Writes the answer that REFUSED, or success, stands for, and says what becomes of the connection. */

@@ -337,9 +337,6 @@ void http_openapi_get(struct http_call *call) {
     write_components(&json);
     strobe_json_object_end(&json);
     strobe_json_newline(&json);
-    strobe_http_reply_begin(&call->reply, 200);
-    strobe_http_reply_lines(&call->reply, STROBE_SLICE("Content-Type: application/json\r\n"
-                                                       "X-Content-Type-Options: nosniff\r\n"));
-    strobe_http_reply_body_from(&call->reply, &page);
-    strobe_out_fini(&page);
+    http_routes_send(call, STROBE_SLICE("Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"),
+                     &page);
 }

@@ -95,14 +95,6 @@ static const char html_page[] =
     "<p>From a shell: <code>curl -d hello localhost:%" PRIu32 "/kv/greeting</code></p>\n"
     "</body></html>\n";
 
-/* Sends PAGE as the body, behind header LINES, and ends it. */
-static void send_page(struct http_call *call, struct strobe_slice lines, struct strobe_out *page) {
-    strobe_http_reply_begin(&call->reply, 200);
-    strobe_http_reply_lines(&call->reply, lines);
-    strobe_http_reply_body_from(&call->reply, page);
-    strobe_out_fini(page);
-}
-
 void http_pages_root(struct http_call *call) {
     const struct services *services = worker_services(call->worker);
     struct strobe_out page;
@@ -112,14 +104,14 @@ void http_pages_root(struct http_call *call) {
         char text[sizeof html_page + 64];
         int len = snprintf(text, sizeof text, html_page, services_version(), services_http_port(services));
         strobe_out_append(&page, strobe_slice_make(text, (size_t)len));
-        send_page(call,
-                  STROBE_SLICE("Content-Type: text/html; charset=utf-8\r\nVary: Accept\r\n"
-                               "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
-                               "X-Content-Type-Options: nosniff\r\n"),
-                  &page);
+        http_routes_send(call,
+                         STROBE_SLICE("Content-Type: text/html; charset=utf-8\r\nVary: Accept\r\n"
+                                      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
+                                      "X-Content-Type-Options: nosniff\r\n"),
+                         &page);
     } else {
         print_text_page(&page, services_port(services), services_http_port(services));
-        send_page(call, STROBE_SLICE("Content-Type: text/plain; charset=utf-8\r\nVary: Accept\r\n"), &page);
+        http_routes_send(call, STROBE_SLICE("Content-Type: text/plain; charset=utf-8\r\nVary: Accept\r\n"), &page);
     }
 }
 
@@ -298,7 +290,7 @@ void http_pages_metrics(struct http_call *call) {
     print_map(&page, call->map);
     print_memory(&page, services);
     print_scans(&page, services_scans(services));
-    send_page(call,
-              STROBE_SLICE("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n"),
-              &page);
+    http_routes_send(
+        call, STROBE_SLICE("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n"),
+        &page);
 }

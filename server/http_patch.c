@@ -66,6 +66,10 @@ static struct strobe_http_refusal plan_patch(struct patch_plan *plan, const stru
         }
     }
     if (refused.status != 0) return refused;
+    if (strobe_http_request_field(call->request, STROBE_HTTP_FIELD_TTL).data != NULL) {
+        return http_refusal(400,
+                            "A change keeps the time to live that the entry has; leave TTL out, or PUT the value.");
+    }
     if (plan->appends == plan->adds) {
         return http_refusal(400, "Say what to change: ?incr=N adds to a number, ?append puts the body behind the "
                                  "value; PUT writes a whole one.");

@@ -162,6 +162,13 @@ void http_routes_answer(struct http_call *call) {
     }
 }
 
+void http_routes_send(struct http_call *call, struct strobe_slice lines, struct strobe_out *page) {
+    strobe_http_reply_begin(&call->reply, 200);
+    strobe_http_reply_lines(&call->reply, lines);
+    strobe_http_reply_body_from(&call->reply, page);
+    strobe_out_fini(page);
+}
+
 void http_routes_refuse(struct http_call *call, struct strobe_http_refusal refusal) {
     char text[ALLOW_LINE_MAX];
     struct strobe_slice lines = STROBE_SLICE("");

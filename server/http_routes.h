@@ -70,6 +70,9 @@ struct strobe_http_refusal http_routes_judge(const struct http_call *call);
 /* Answers a whole request. */
 void http_routes_answer(struct http_call *call);
 
+/* Answers 200 with header LINES and PAGE as the body, and ends PAGE. */
+void http_routes_send(struct http_call *call, struct strobe_slice lines, struct strobe_out *page);
+
 /* Answers with an error instead: problem+json, with Allow for 405. */
 void http_routes_refuse(struct http_call *call, struct strobe_http_refusal refusal);
 

@@ -11,6 +11,7 @@
 
 #include "protocol/buf.h"
 #include "protocol/json.h"
+#include "protocol/json_words.h"
 #include "server/info.h"
 #include "server/text.h"
 #include "server/worker.h"
@@ -39,26 +40,6 @@ static void write_name(struct strobe_json *json, struct strobe_slice name) {
     strobe_json_name(json, text);
 }
 
-static size_t count_digits(struct strobe_slice text, size_t from) {
-    size_t i = from;
-
-    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') i++;
-    return i - from;
-}
-
-/* Whether JSON would write it so: digits, no zero before others, perhaps a sign and a fraction. */
-static bool is_number(struct strobe_slice text) {
-    size_t at = text.len > 0 && text.data[0] == '-';
-    size_t whole = count_digits(text, at), fraction;
-
-    if (whole == 0 || (whole > 1 && text.data[at] == '0')) return false;
-    at += whole;
-    if (at == text.len) return true;
-    if (text.data[at] != '.') return false;
-    fraction = count_digits(text, at + 1);
-    return fraction > 0 && at + 1 + fraction == text.len;
-}
-
 static void write_field(struct strobe_json *json, struct strobe_slice line) {
     const char *colon = memchr(line.data, ':', line.len);
     struct strobe_slice value;
@@ -66,7 +47,7 @@ static void write_field(struct strobe_json *json, struct strobe_slice line) {
     if (colon == NULL) return;
     value = strobe_slice_make(colon + 1, line.len - (size_t)(colon + 1 - line.data));
     write_name(json, strobe_slice_make(line.data, (size_t)(colon - line.data)));
-    if (is_number(value)) {
+    if (value.len > 0 && strobe_json_number_len(value) == value.len) {
         strobe_json_number(json, value);
     } else {
         strobe_json_string(json, value);
@@ -110,9 +91,8 @@ void http_stats_get(struct http_call *call) {
     strobe_json_init(&json, &page);
     write_sections(&json, text_slice(&text));
     text_fini(&text);
-    strobe_http_reply_begin(&call->reply, 200);
-    strobe_http_reply_lines(&call->reply, STROBE_SLICE("Content-Type: application/json\r\nCache-Control: no-store\r\n"
-                                                       "X-Content-Type-Options: nosniff\r\n"));
-    strobe_http_reply_body_from(&call->reply, &page);
-    strobe_out_fini(&page);
+    http_routes_send(call,
+                     STROBE_SLICE("Content-Type: application/json\r\nCache-Control: no-store\r\n"
+                                  "X-Content-Type-Options: nosniff\r\n"),
+                     &page);
 }

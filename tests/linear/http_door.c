@@ -154,15 +154,10 @@ static void read_json_value(struct history_step *step, char **at) {
     *at += len + 1;
 }
 
-static void read_json_number(struct player *p, struct history_step *step, char **at) {
-    int64_t number = strtoll(*at, at, 10);
-    if (step->verb == HISTORY_SETVER || step->verb == HISTORY_CAS) {
-        step->result = HISTORY_OK;
-        step_saw_version(p, step, (uint64_t)number);
-    } else {
-        step->result = HISTORY_NUMBER;
-        step->seen = number;
-    }
+/* A string of digits up to its closing quote: versions are strings in JSON. */
+static void read_json_version(struct player *p, struct history_step *step, char **at) {
+    step_saw_version(p, step, strtoull(*at, at, 10));
+    if (!skip(at, "\"")) wire_wrong("a version in a batch ends with %.100s", *at);
 }
 
 /* {"result":...} or {"error":...} */
@@ -180,13 +175,17 @@ static void read_json_step(struct player *p, struct history_step *step, char **a
         step->result = HISTORY_OK;
     } else if (skip(at, "[\"")) {
         read_json_value(step, at);
-        *at += strcspn(*at, "0123456789");
-        step_saw_version(p, step, strtoull(*at, at, 10));
-        *at += strcspn(*at, "}");
-    } else if (skip(at, "\"")) {
-        read_json_value(step, at);
+        if (!skip(at, ",\"")) wire_wrong("GETVER in a batch was answered with %.100s", start);
+        read_json_version(p, step, at);
+        if (!skip(at, "]")) wire_wrong("GETVER in a batch was answered with %.100s", start);
+    } else if (!skip(at, "\"")) {
+        step->result = HISTORY_NUMBER;
+        step->seen = strtoll(*at, at, 10);
+    } else if (step->verb == HISTORY_SETVER || step->verb == HISTORY_CAS) {
+        step->result = HISTORY_OK;
+        read_json_version(p, step, at);
     } else {
-        read_json_number(p, step, at);
+        read_json_value(step, at);
     }
     if (!skip(at, "}") || (step->result == HISTORY_REFUSED && step->verb != HISTORY_INCR))
         wire_wrong("%s in a batch was answered with %.100s", step_commands[step->verb].name, start);

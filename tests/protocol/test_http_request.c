@@ -239,7 +239,8 @@ static const struct row versions[] = {
 static const struct row targets[] = {
     ROW("GET http://b/x?y HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x?y keep"),
     ROW("GET HTTP://b:81/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x keep"),
-    ROW("GET https://[::1]:81/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x keep"),
+    ROW("GET http://[::1]:81/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x keep"),
+    ROW("GET https://b/x HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
     ROW("GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", "GET / keep"),
     ROW("GET http://b?y HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?y keep"),
     ROW("GET http://b:/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET / keep"),

@@ -131,6 +131,17 @@ class FormTest(BatchCase):
         self.assertEqual([len(each) for each in self.array(commands, b"?atomic")], [1] * len(commands))
 
 
+    def test_versions_are_strings_as_everywhere_in_json(self):
+        wrote = self.array([["SET", "k", "1", "RETVER"]])[0]["result"]
+        self.assertEqual(wrote, str(self.server.resp("GETVER", "k")[1]))
+        for query in (b"", b"?atomic"):
+            told = self.array([["GETVER", "k"], ["SET", "k", "2", "IFVER", wrote, "RETVER"], ["GETVER", "none"]], query)
+            self.assertEqual(told[0], {"result": ["1" if query == b"" else "2", wrote]})
+            self.assertEqual(told[2], {"result": None})
+            wrote = told[1]["result"]
+            self.assertEqual(wrote, str(self.server.resp("GETVER", "k")[1]))
+
+
 class ValueTest(BatchCase):
     def test_random_words_come_back(self):
         chance = random.Random(1)

@@ -120,6 +120,7 @@ class PatchTest(HttpCase):
             now = self.ask(get(b"/kv/bad"))
             self.assertEqual((now.body, now.headers["etag"]), (value, etag))
         self.assertEqual(self.ask(patch(b"/kv/bad?incr=1", b"body")).status, 400)
+        self.assertEqual(self.ask(patch(b"/kv/bad?incr=1", b"", b"TTL: 5")).status, 400)
 
     def test_append_answers_the_length(self):
         self.ask(put(b"/kv/log", b"", method=b"DELETE"))
