@@ -43,7 +43,7 @@ struct client {
     _Atomic uint64_t bytes_in, bytes_out;
     /* Bytes, as of the last time it was looked at. */
     _Atomic size_t input_memory, input_held, output_memory, output_held;
-    _Atomic size_t memory; /* all it holds: these, large words on their way, what MULTI queued, what its job needs */
+    _Atomic size_t memory; /* all it holds: both buffers, large words on their way, what MULTI queued, its job */
     _Atomic(const char *) command; /* the last one's name, a literal; NULL: none yet */
     _Atomic unsigned resp;         /* 2 or 3 */
     _Atomic int waiting;           /* commands that wait for EXEC; -1: MULTI was not said */

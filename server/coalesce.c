@@ -1,7 +1,7 @@
 /* coalesce.c - the decision to sleep, from two counts and the loop's clock, which is there already.
  *
  *     this turn:              2 reads         few   \
- *     the last millisecond:   20 connections  busy  / sleep, and the next turn finds several, or it was useless
+ *     the last millisecond:   20 connections  busy  / sleep, and the next turn finds 12: go on; 2: of no use
  *
  * The mean is of whole milliseconds, and of all that passed, so that nobody is kept waiting after a silence.
  * Not here: the sleep (worker.c), figures (DESIGN.md, "The server").
@@ -14,7 +14,7 @@ bool coalesce_wanted(struct coalesce *coalesce, uint64_t now) {
     coalesce->reads = 0;
     if (coalesce->slept) {
         coalesce->slept = false;
-        coalesce->useless = reads > 1 ? 0 : coalesce->useless + 1;
+        coalesce->useless = reads >= COALESCE_ENOUGH ? 0 : coalesce->useless + 1;
         if (coalesce->useless >= COALESCE_USELESS) coalesce->rest = now + COALESCE_REST_MS;
     }
     if (now != coalesce->since) {

@@ -4,10 +4,10 @@
  * request, and each of these sleeps has to be ended by a client's send, at the client's cost. If it sleeps for
  * COALESCE_NS where no send wakes it, it finds several requests at once.
  *
- * Only where that costs nobody much: many connections are active; few reads came with the last poll, all of them small;
- * the last sleeps were of use, which they are not when one client uses its many connections in turn and waits for each
- * answer; and nobody else wants this processor. A connection that is alone, or one of few, is never kept waiting.
- * For the loop's thread alone. */
+ * It makes whoever sends in that time wait, so it must bring much: it goes on only while sleeps find so many reads
+ * that the loop is at its limit, or its clients are. Clients that send at a rate far below that limit, and a few
+ * threads that use a pool of connections in turn, would only wait. And there is none after reads of many bytes, nor
+ * where others want this processor. For the loop's thread alone. */
 #ifndef STROBE_SERVER_COALESCE_H
 #define STROBE_SERVER_COALESCE_H
 
@@ -20,9 +20,10 @@ enum {
     COALESCE_ACTIVE = 16,      /* connections that must have been read from in a millisecond */
     COALESCE_FEW = 8,          /* after this many reads in a turn, or more, there is no sleep */
     COALESCE_BYTES = 512,      /* a read of more is worth being woken for: it makes a turn of one that found many */
-    COALESCE_USELESS = 2,      /* sleeps in a row that found one read at most: whoever sends has waited for nothing */
-    COALESCE_LATE_NS = 200000, /* a sleep that took so long had to wait for the processor: others run on it */
-    COALESCE_REST_MS = 10      /* no sleeps after such ones */
+    COALESCE_ENOUGH = 9,       /* reads that make a sleep worth it: some 100 us of work, what a sleep takes in all */
+    COALESCE_USELESS = 4,      /* sleeps in a row that found fewer, and there are none for a while */
+    COALESCE_LATE_NS = 200000, /* nor after one that took so long: it had to wait for the processor */
+    COALESCE_REST_MS = 20      /* that while */
 };
 
 /* Zeros at first. Times in milliseconds are of the loop's clock. */
@@ -36,7 +37,7 @@ struct coalesce {
     bool busy;        /* COALESCE_ACTIVE or more a millisecond, when last looked at */
 };
 
-/* LEN bytes of a connection were read, for the FIRST time in this millisecond or not. */
+/* LEN bytes of a connection were read; FIRST: and none earlier in this millisecond. */
 static inline void coalesce_read(struct coalesce *coalesce, size_t len, bool first) {
     if (len > COALESCE_BYTES) {
         coalesce->reads += COALESCE_FEW;

@@ -7,6 +7,7 @@
  */
 #include "server/http_stats.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "protocol/buf.h"
@@ -29,14 +30,13 @@ static struct strobe_slice take_line(struct strobe_slice *text) {
     return line;
 }
 
-/* NAME as a member's, with its first letter small: sections begin with a capital. */
+/* NAME as a member's, in small letters, as INFO is asked for a section. */
 static void write_name(struct strobe_json *json, struct strobe_slice name) {
     char text[NAME_MAX_BYTES];
     size_t len = name.len < sizeof text ? name.len : sizeof text - 1;
 
-    memcpy(text, name.data, len);
+    for (size_t i = 0; i < len; i++) text[i] = (char)tolower((unsigned char)name.data[i]);
     text[len] = '\0';
-    if (text[0] >= 'A' && text[0] <= 'Z') text[0] = (char)(text[0] - 'A' + 'a');
     strobe_json_name(json, text);
 }
 

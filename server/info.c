@@ -43,6 +43,16 @@ static void make_run_id(const struct facts *facts, char id[41]) {
     id[40] = '\0';
 }
 
+/* A path may have any bytes but zeros; a field is one line. */
+static void write_path(struct text *text, const char *name, const char *path) {
+    text_addf(text, "%s:", name);
+    for (; *path != '\0'; path++) {
+        bool is_control = (unsigned char)*path < ' ' || *path == 0x7f;
+        text_add(text, strobe_slice_make(is_control ? "?" : path, 1));
+    }
+    text_addf(text, "\r\n");
+}
+
 static void write_server(struct facts *facts, struct text *text) {
     struct services *services = facts->services;
     struct utsname name;
@@ -63,8 +73,8 @@ static void write_server(struct facts *facts, struct text *text) {
               (unsigned)services_port(services));
     text_addf(text, "server_time_usec:%llu\r\n", (ull)now.tv_sec * 1000000 + (ull)now.tv_nsec / 1000);
     text_addf(text, "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\n", (ull)up, (ull)up / 86400);
-    text_addf(text, "executable:%s\r\n", services_executable(services));
-    text_addf(text, "config_file:%s\r\n", services_config_path(services));
+    write_path(text, "executable", services_executable(services));
+    write_path(text, "config_file", services_config_path(services));
     text_addf(text, "strobe_threads:%u\r\n", services_threads(services));
 }
 

@@ -3,6 +3,7 @@
  *     other threads -> inbox (locked), asked (bits) -> wake (uv_async) -> on_wake
  *     ready connections -> one conn_turn() each per turn of the loop (uv_idle, active only while there are some)
  *     answered ones     -> their replies together, when the turn's input is read (uv_check), or SENDER_MAX have some
+ *     busy with small reads -> a nap before the poll (uv_prepare, coalesce.h)
  *     watched ones      -> conn_check() when the nearest deadline comes (uv_timer, active only while there are some)
  *
  * Always: an idle worker has no running timer and makes no system call (worker 0 has upkeep.c's timer). A connection

@@ -123,7 +123,8 @@ void worker_remove(struct worker *worker, struct conn *conn);
 /* Puts CONN on the list of those that get conn_turn() in the next turn of the loop. Twice does nothing. */
 void worker_ready(struct worker *worker, struct conn *conn);
 
-/* LEN bytes of a connection have been read, for the FIRST time in this millisecond of worker_now() or not. */
+/* LEN bytes of a connection have been read, of which FIRST says that none came earlier in this millisecond of
+ * worker_now(). */
 void worker_heard(struct worker *worker, size_t len, bool first);
 
 /* CONN has been read from, and has replies, which are sent together with those of others that were, at the end of this

@@ -127,23 +127,35 @@ static void assert_rests(struct coalesce *coalesce, uint64_t now) {
     }
 }
 
-static void test_client_that_uses_its_connections_in_turn_is_soon_left_alone(void **state) {
+static void test_sleeps_that_find_little_end(void **state) {
     (void)state;
     struct coalesce coalesce = loop_with(COALESCE_ACTIVE, START);
 
     for (int i = 1; i < COALESCE_USELESS; i++) assert_true(wants_after(&coalesce, START, 1));
     assert_false(wants_after(&coalesce, START, 1));
     assert_rests(&coalesce, START);
-    assert_false(wants_after(&coalesce, START + COALESCE_REST_MS, 1)); /* one is tried, and not two */
+    assert_false(wants_after(&coalesce, START + COALESCE_REST_MS, 1)); /* one is tried, and not several */
 }
 
-static void test_useful_sleeps_go_on(void **state) {
+/* A pool of connections that so many threads use in turn: all of them wait when the sleep ends. */
+static void test_pool_of_a_few_threads_is_soon_left_alone(void **state) {
+    (void)state;
+    struct coalesce coalesce = loop_with(COALESCE_ACTIVE, START);
+
+    for (int i = 0; i < COALESCE_USELESS; i++) wants_after(&coalesce, START, COALESCE_ENOUGH - 1);
+    read_from(&coalesce, 1);
+    assert_false(coalesce_wanted(&coalesce, START));
+}
+
+static void test_sleeps_that_find_much_go_on(void **state) {
     (void)state;
     struct coalesce coalesce = loop_with(COALESCE_ACTIVE, START);
 
     for (int i = 0; i < 10; i++) {
         for (int useless = 1; useless < COALESCE_USELESS; useless++) assert_true(wants_after(&coalesce, START, 1));
-        assert_true(wants_after(&coalesce, START, 2));
+        assert_false(wants_after(&coalesce, START, COALESCE_ENOUGH)); /* there is enough to do now */
+        read_from(&coalesce, 1);
+        assert_true(coalesce_wanted(&coalesce, START));
     }
 }
 
@@ -168,8 +180,9 @@ int main(void) {
         cmocka_unit_test(test_mean_is_of_all_the_time_that_passed),
         cmocka_unit_test(test_after_a_silence_the_first_is_answered_at_once),
         cmocka_unit_test(test_long_reads_do_not_count),
-        cmocka_unit_test(test_client_that_uses_its_connections_in_turn_is_soon_left_alone),
-        cmocka_unit_test(test_useful_sleeps_go_on),
+        cmocka_unit_test(test_sleeps_that_find_little_end),
+        cmocka_unit_test(test_pool_of_a_few_threads_is_soon_left_alone),
+        cmocka_unit_test(test_sleeps_that_find_much_go_on),
         cmocka_unit_test(test_no_sleeps_where_others_want_the_processor),
     };
 

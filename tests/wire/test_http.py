@@ -2,6 +2,7 @@
 """test_http.py - what the HTTP door promises: keys over GET, PUT and DELETE, conditions, refusals, and when it closes.
 
 Raw bytes over a socket wherever the framing is the point; curl where curl's own ways are."""
+import base64
 import email.utils
 import json
 import os
@@ -12,7 +13,8 @@ import tempfile
 import time
 import unittest
 
-from http_client import HOST, HttpCase, get, put
+from http_client import HOST, Client, HttpCase, get, put
+from strobe_test import Server
 
 # name, bytes, statuses of the answers, is the connection closed after them (None: not looked at)?
 ROWS = [
@@ -374,12 +376,14 @@ class HttpTest(HttpCase):
         sections = {}
         for part in text.split("# ")[1:]:
             head, *lines = part.split("\r\n")
-            sections[head[0].lower() + head[1:]] = dict(line.split(":", 1) for line in lines if line)
+            sections[head.lower()] = dict(line.split(":", 1) for line in lines if line)
         self.assertEqual({name: list(fields) for name, fields in told.items()},
                          {name: list(fields) for name, fields in sections.items()})
         for section, field in (("server", "redis_version"), ("server", "redis_git_sha1"), ("server", "tcp_port"),
                                ("server", "run_id"), ("memory", "maxmemory"), ("stats", "expired_keys")):
             self.assertEqual(str(told[section][field]), sections[section][field])
+        self.assertEqual(told.keys() & {"server", "clients", "memory", "stats", "cpu", "keyspace"},
+                         {"server", "clients", "memory", "stats", "cpu", "keyspace"})
         self.assertIsInstance(told["server"]["redis_version"], str)
         self.assertEqual(told["server"]["redis_git_sha1"], "00000000")
         self.assertIsInstance(told["memory"]["used_memory"], int)
@@ -400,6 +404,23 @@ class HttpTest(HttpCase):
         self.assertGreater(samples['strobe_connections{door="http"}'], 0)
         self.assertGreater(samples['strobe_memory_bytes{kind="resident"}'], 0)
         self.assertIn('strobe_http_replies_total{status="4xx"}', samples)
+
+
+class StatsTest(unittest.TestCase):
+    def test_a_path_of_any_bytes_is_one_field(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder.encode(), b'"x\\\nused_memory:5\n# Evil:\xff')
+            os.mkdir(path)
+            with open(os.path.join(path, b"c.conf"), "wb"):
+                pass
+            with Server("--config", os.fsdecode(os.path.join(path, b"c.conf"))) as server:
+                client = Client(server.http_port)
+                client.send(get(b"/stats"))
+                told = json.loads(client.reply().body)
+                client.close()
+        self.assertNotIn("evil", told)
+        shown = base64.b64decode(told["server"]["config_file"]["base64"])
+        self.assertTrue(shown.endswith(b'"x\\?used_memory:5?# Evil:\xff/c.conf'), shown)
 
 
 class LimitTest(HttpCase):

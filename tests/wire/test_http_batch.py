@@ -130,7 +130,6 @@ class FormTest(BatchCase):
             self.assertEqual(len(many), 1, one)
         self.assertEqual([len(each) for each in self.array(commands, b"?atomic")], [1] * len(commands))
 
-
     def test_versions_are_strings_as_everywhere_in_json(self):
         wrote = self.array([["SET", "k", "1", "RETVER"]])[0]["result"]
         self.assertEqual(wrote, str(self.server.resp("GETVER", "k")[1]))
