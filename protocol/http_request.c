@@ -106,12 +106,25 @@ static int on_url(struct http_parser *parser, const char *at, size_t len) {
     return at != parts->head + parts->guard.target.at || len != parts->guard.target.len;
 }
 
+/* http-parser takes a longer NAME that begins with Transfer-Encoding for that field: it forgets the coding that it has
+ * read, and then misses one. The guard knows better. */
+static void forgive_name(struct http_parser *parser, struct strobe_slice name) {
+    const struct strobe_http_parts *parts = parser->data;
+    struct strobe_slice coding = STROBE_SLICE("transfer-encoding");
+
+    if (name.len <= coding.len || !strobe_slice_starts_nocase(name, coding)) return;
+    parser->uses_transfer_encoding = parts->guard.chunked;
+    if (parts->guard.chunked) parser->flags |= F_CHUNKED;
+}
+
 static int on_header_field(struct http_parser *parser, const char *at, size_t len) {
     struct strobe_http_parts *parts = parser->data;
+    struct strobe_slice name = strobe_slice_make(at, len);
 
     if (parts->named) return 1;
     parts->named = true;
-    parts->naming = field_of(strobe_slice_make(at, len));
+    parts->naming = field_of(name);
+    forgive_name(parser, name);
     return 0;
 }
 
@@ -131,8 +144,6 @@ static int on_header_value(struct http_parser *parser, const char *at, size_t le
 
     if (!parts->named) return 1;
     parts->named = false;
-    /* http-parser takes any name that begins with Transfer-Encoding for that field here; the guard knows better. */
-    parser->uses_transfer_encoding = parts->guard.chunked;
     while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t')) len--;
     note_field(parts, parts->naming, (struct strobe_http_span){(uint32_t)(at - parts->head), (uint32_t)len});
     return 0;
