@@ -283,12 +283,12 @@ const struct strobe_entry *strobe_find(struct strobe_access *access, const struc
     return expires && entry_dead(entry, strobe_access_now(access)) ? NULL : entry;
 }
 
-STROBE_INSIDE static inline void count_entry(struct table *table, const struct strobe_entry *entry, int sign) {
+STROBE_INSIDE static inline void count_entry(struct shard *shard, const struct strobe_entry *entry, int sign) {
     uint64_t bytes = entry_memory(entry);
 
-    table->count += (uint64_t)(int64_t)sign;
-    table->entry_bytes += sign > 0 ? bytes : 0 - bytes;
-    if (entry_expires(entry)) table->expiring += (uint64_t)(int64_t)sign;
+    shard->count += (uint64_t)(int64_t)sign;
+    shard->entry_bytes += sign > 0 ? bytes : 0 - bytes;
+    if (entry_expires(entry)) shard->expiring += (uint64_t)(int64_t)sign;
 }
 
 /* OLD is out of the map. True: a copy keeps it. */
@@ -305,7 +305,7 @@ struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard,
     struct strobe_entry *old = segment_entry(segment, slot);
 
     segment_remove(segment, slot, hash);
-    count_entry(&shard->live, old, -1);
+    count_entry(shard, old, -1);
     return hand_over(map, shard, segment, hash, old) ? NULL : old;
 }
 
@@ -332,9 +332,9 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct s
     } else {
         old = segment_entry(segment, slot);
         segment_replace(segment, slot, *entry, expiry);
-        count_entry(&shard->live, old, -1);
+        count_entry(shard, old, -1);
     }
-    count_entry(&shard->live, *entry, 1);
+    count_entry(shard, *entry, 1);
     *entry = old;
     *where = segment;
     return STROBE_OK;
@@ -355,7 +355,7 @@ STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct
     if (!word || strobe_entry_version(old) <= segment->frozen) return false;
     entry_set_version(*entry, ++shard->version);
     bucket_set_word(way->home, place, (uint64_t)(uintptr_t)*entry);
-    shard->live.entry_bytes += entry_layout(*entry).size - entry_layout(old).size;
+    shard->entry_bytes += entry_layout(*entry).size - entry_layout(old).size;
     *entry = old;
     return true;
 }
@@ -385,10 +385,10 @@ STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct s
     segment_slot slot = segment_find(segment, segment->class, key);
     struct strobe_entry *put = segment_entry(segment, slot);
 
-    count_entry(&shard->live, put, -1);
+    count_entry(shard, put, -1);
     if (*entry) {
         segment_replace(segment, slot, *entry, strobe_entry_expiry(*entry));
-        count_entry(&shard->live, *entry, 1);
+        count_entry(shard, *entry, 1);
     } else {
         segment_remove(segment, slot, key->hash);
     }
@@ -661,7 +661,8 @@ STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shar
 
     table_swap(&shard->live, fresh, instant);
     end = range_end(fresh->prefix, map->world.shard_bits);
-    bytes = fresh->segment_bytes + fresh->entry_bytes;
+    bytes = fresh->segment_bytes + shard->entry_bytes;
+    shard->count = shard->entry_bytes = shard->expiring = 0;
     do needed = snapshots_need(&map->snapshots, fresh->born, fresh->until, end);
     while (needed && snapshots_make_room(&map->snapshots, bytes));
     if (!needed && fresh->pins == 0) return false;
@@ -727,7 +728,7 @@ uint64_t strobe_count(struct strobe_map *map) {
 
     for (uint32_t i = 0; i < map->shard_count; i++) {
         shard_enter(&map->shards[i]);
-        count += map->shards[i].live.count;
+        count += map->shards[i].count;
         shard_leave(&map->shards[i]);
     }
     return count;
@@ -739,7 +740,7 @@ uint64_t strobe_count_inside(const struct strobe_access *access) {
 
     for (uint32_t i = 0; i < map->shard_count; i++) {
         lock_assert_held(&map->shards[i].lock);
-        count += map->shards[i].live.count;
+        count += map->shards[i].count;
     }
     return count;
 }
@@ -747,9 +748,9 @@ uint64_t strobe_count_inside(const struct strobe_access *access) {
 STROBE_INSIDE static void add_shard_stats(const struct shard *shard, struct strobe_stats *stats) {
     const struct table *live = &shard->live;
 
-    stats->entries += live->count;
-    stats->expiring += live->expiring;
-    stats->entry_bytes += live->entry_bytes;
+    stats->entries += shard->count;
+    stats->expiring += shard->expiring;
+    stats->entry_bytes += shard->entry_bytes;
     stats->segment_bytes +=
         live->segment_bytes + directory_bytes(atomic_load_explicit(&live->directory, memory_order_relaxed));
     stats->segments += live->segments;

@@ -7,15 +7,20 @@
 
 #define VIGIL_LISTS 64u /* by low bits of the hash */
 
-/* What a GET touches is in the first line: the lock and the directory. */
+/* What each operation writes is in the lines of the lock, and what each reads before it has the lock is not: else a
+ * reader's look at the directory would take the lock's line from the processor that has it, and the lock itself would
+ * have to take it once more. */
 struct shard {
     _Alignas(64) struct lock lock;
     uint64_t version SHARD_GUARDED; /* the last one given */
     uint64_t vigils SHARD_GUARDED;  /* how many there are: nearly always none */
-    struct table live;
+    uint64_t count SHARD_GUARDED;   /* live entries, their bytes, and how many of them can expire */
+    uint64_t entry_bytes SHARD_GUARDED;
+    uint64_t expiring SHARD_GUARDED;
+    uint64_t expired SHARD_GUARDED; /* swept since the start */
+    _Alignas(64) struct table live;
     struct table *flushed SHARD_GUARDED; /* older tables that snapshots still need */
     struct directory_pool pool;
-    uint64_t expired SHARD_GUARDED; /* swept since the start */
     struct strobe_vigil *vigils_of[VIGIL_LISTS] SHARD_GUARDED;
 };
 

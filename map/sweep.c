@@ -65,7 +65,7 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) 
 
         swept.count = 0;
         shard_enter(shard);
-        if (shard->live.expiring) {
+        if (shard->expiring) {
             segment = table_segment(&shard->live, &map->world, *place);
             *place = range_end(segment->prefix, segment->bits);
             taken += sweep_segment(map, shard, segment, &swept);

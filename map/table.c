@@ -79,7 +79,7 @@ void table_swap(struct table *live, struct table *fresh, uint64_t instant) {
     const size_t rest = sizeof old; /* the directory comes first, and strobe_prefetch may be reading it */
     struct table was;
 
-    static_assert(offsetof(struct table, directory) == 0 && offsetof(struct table, count) == sizeof old,
+    static_assert(offsetof(struct table, directory) == 0 && offsetof(struct table, prefix) == sizeof old,
                   "table_swap exchanges the first member by itself");
     memcpy((char *)&was + rest, (const char *)live + rest, sizeof was - rest);
     memcpy((char *)live + rest, (const char *)fresh + rest, sizeof was - rest);

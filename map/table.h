@@ -16,13 +16,10 @@ struct table_world {
 
 struct table {
     _Atomic(struct directory *) directory; /* written under the lock; strobe_prefetch reads it without */
-    uint64_t count SHARD_GUARDED;
-    uint64_t entry_bytes SHARD_GUARDED;
-    uint64_t expiring SHARD_GUARDED;
-    uint64_t prefix;                /* the shard's */
-    uint64_t born SHARD_GUARDED;    /* it shows the snapshots after this one ... */
-    uint64_t until SHARD_GUARDED;   /* ... up to this one: UINT64_MAX while it lives, set by a flush */
-    uint32_t deepest SHARD_GUARDED; /* segments with as many bits as the directory has */
+    uint64_t prefix;                       /* the shard's */
+    uint64_t born SHARD_GUARDED;           /* it shows the snapshots after this one ... */
+    uint64_t until SHARD_GUARDED;          /* ... up to this one: UINT64_MAX while it lives, set by a flush */
+    uint32_t deepest SHARD_GUARDED;        /* segments with as many bits as the directory has */
     uint32_t segments SHARD_GUARDED;
     uint32_t pins SHARD_GUARDED; /* snapshot readers at work in it */
     uint64_t held;               /* bytes counted as held for snapshots since it was flushed */
