@@ -101,16 +101,20 @@ static long involuntary_switches(void) {
     return usage.ru_nivcsw;
 }
 
+static _Thread_local uint64_t in_allocator; /* ns of the lap */
+
 void bench_laps_start(struct bench_laps *laps) {
     memset(laps, 0, sizeof *laps);
+    in_allocator = 0;
     laps->switches = involuntary_switches();
     laps->last = bench_now();
 }
 
 void bench_lap(struct bench_laps *laps) {
-    uint64_t now = bench_now(), took = now - laps->last;
+    uint64_t now = bench_now(), took = now - laps->last, elsewhere = in_allocator;
 
     laps->last = now;
+    in_allocator = 0;
     if (took >= LAP_SLOW) {
         long switches = involuntary_switches();
 
@@ -123,6 +127,7 @@ void bench_lap(struct bench_laps *laps) {
         }
     }
     bench_record(&laps->laps, took);
+    bench_record(&laps->own, took - elsewhere);
 }
 
 /* ---- Keys ---- */
@@ -230,13 +235,39 @@ void bench_memory_purge(void) {
 
 #endif
 
-struct strobe_map *bench_map_new(void) {
-    static const struct strobe_allocator allocator = {bench_alloc, bench_release, NULL, NULL};
+static void *timed_alloc(void *context, size_t size, size_t align) {
+    uint64_t start = bench_now();
+    void *memory = bench_alloc(context, size, align);
+
+    in_allocator += bench_now() - start;
+    return memory;
+}
+
+static void timed_release(void *context, void *memory, size_t size, size_t align) {
+    uint64_t start = bench_now();
+
+    bench_release(context, memory, size, align);
+    in_allocator += bench_now() - start;
+}
+
+static struct strobe_map *map_with(const struct strobe_allocator *allocator) {
     struct strobe_map *map;
 
-    if (strobe_map_new(&(struct strobe_map_options){.allocator = &allocator}, &map) != STROBE_OK)
+    if (strobe_map_new(&(struct strobe_map_options){.allocator = allocator}, &map) != STROBE_OK)
         bench_die("cannot make a map");
     return map;
+}
+
+struct strobe_map *bench_map_new(void) {
+    static const struct strobe_allocator allocator = {bench_alloc, bench_release, NULL, NULL};
+
+    return map_with(&allocator);
+}
+
+struct strobe_map *bench_map_new_timed(void) {
+    static const struct strobe_allocator allocator = {timed_alloc, timed_release, NULL, NULL};
+
+    return map_with(&allocator);
 }
 
 uint64_t bench_resident(void) {

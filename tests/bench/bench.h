@@ -54,9 +54,9 @@ double bench_quantile(const struct bench_histogram *histogram, double q); /* ns,
 
 /* Consecutive operations of one thread: each lap is the time since the last, so that a thread that loses its
  * processor loses it within a lap. Slow laps in which that happened are set aside: they show the scheduler, not
- * us. */
+ * us. `own` is a lap less the time that the map was in its allocator, when it has the timed one. */
 struct bench_laps {
-    struct bench_histogram laps;
+    struct bench_histogram laps, own;
     uint64_t last;
     long switches; /* involuntary, of this thread */
     uint64_t aside, aside_max;
@@ -90,8 +90,9 @@ uint32_t *bench_zipf_new(uint64_t count);
 
 /* ---- Memory ---- */
 
-struct strobe_map *bench_map_new(void); /* exits when it cannot; with the allocator that strobed uses */
-void bench_memory_setup(void);          /* as strobed sets its allocator up */
+struct strobe_map *bench_map_new(void);       /* exits when it cannot; with the allocator that strobed uses */
+struct strobe_map *bench_map_new_timed(void); /* the same, and each call of the allocator is timed */
+void bench_memory_setup(void);                /* as strobed sets its allocator up */
 const char *bench_memory_name(void);
 void bench_memory_purge(void); /* free pages go back to the system now */
 uint64_t bench_resident(void); /* bytes */

@@ -173,6 +173,42 @@ LOCK_UNCHECKED static void test_many_copies_are_all_found_again(void **state) {
     bench_close(&b);
 }
 
+LOCK_UNCHECKED static uint32_t longest_chain(const struct copies *copies) {
+    uint32_t longest = 0;
+
+    for (uint32_t i = 0; i < copies->chains_count; i++) {
+        uint32_t len = 0;
+
+        for (const struct copy *copy = copies->chains[i]; copy; copy = copy->next) len++;
+        if (len > longest) longest = len;
+    }
+    return longest;
+}
+
+/* As in a shard of 64, whose number all prefixes begin with. */
+LOCK_UNCHECKED static void test_copies_of_many_segments_share_no_chain(void **state) {
+    struct bench b;
+    struct copy *copies[1024];
+
+    (void)state;
+    bench_open(&b);
+    for (unsigned bits = 11; bits <= 16; bits++) {
+        unsigned count = 1u << (bits - 6);
+
+        for (unsigned i = 0; i < count; i++) {
+            b.segment->bits = (uint8_t)bits;
+            b.segment->prefix = UINT64_C(37) << 58 | (uint64_t)i << (64 - bits);
+            b.segment->mark = 0;
+            copies[i] = copies_add(&b.copies, &b.w.memory.allocator, b.segment, 10, 10, count);
+            assert_non_null(copies[i]);
+        }
+        assert_in_range(longest_chain(&b.copies), 1, 8);
+        for (unsigned i = 0; i < count; i++) drop(&b, copies[i]);
+    }
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_copy_shows_the_snapshots_of_its_interval),
@@ -181,6 +217,7 @@ int main(void) {
         cmocka_unit_test(test_an_older_copy_that_goes_first_takes_nothing_along),
         cmocka_unit_test(test_an_entry_that_no_copy_names_stays_the_callers),
         cmocka_unit_test(test_many_copies_are_all_found_again),
+        cmocka_unit_test(test_copies_of_many_segments_share_no_chain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
