@@ -56,8 +56,10 @@ static inline void lock_time_begin(struct lock *lock) {
     lock->since = __builtin_ia32_rdtsc();
 }
 static inline void lock_time_end(const struct lock *lock) {
-    uint64_t took = __builtin_ia32_rdtsc() - lock->since;
+    uint64_t took;
 
+    __builtin_ia32_lfence(); /* else the clock is read while what was loaded under the lock is still on its way */
+    took = __builtin_ia32_rdtsc() - lock->since;
     lock_times.holds++;
     lock_times.sum += took;
     if (took > lock_times.longest) lock_times.longest = took;

@@ -7,9 +7,9 @@
 
 #define VIGIL_LISTS 64u /* by low bits of the hash */
 
-/* What each operation writes is in the lines of the lock, and what each reads before it has the lock is not: else a
- * reader's look at the directory would take the lock's line from the processor that has it, and the lock itself would
- * have to take it once more. */
+/* What a usual operation writes is in the line of the lock, and what each reads before it has the lock is not: else the
+ * look at the directory would take the lock's line from the processor that has it, and the lock would have to take it
+ * once more. */
 struct shard {
     _Alignas(64) struct lock lock;
     uint64_t version SHARD_GUARDED; /* the last one given */
@@ -23,6 +23,8 @@ struct shard {
     struct directory_pool pool;
     struct strobe_vigil *vigils_of[VIGIL_LISTS] SHARD_GUARDED;
 };
+static_assert(offsetof(struct shard, live.directory) / 64 > offsetof(struct shard, expired) / 64,
+              "the directory is not in the line of the lock");
 
 struct strobe_map {
     struct table_world world;

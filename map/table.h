@@ -19,16 +19,18 @@ struct table {
     uint64_t prefix;                       /* the shard's */
     uint64_t born SHARD_GUARDED;           /* it shows the snapshots after this one ... */
     uint64_t until SHARD_GUARDED;          /* ... up to this one: UINT64_MAX while it lives, set by a flush */
-    uint32_t deepest SHARD_GUARDED;        /* segments with as many bits as the directory has */
-    uint32_t segments SHARD_GUARDED;
-    uint32_t pins SHARD_GUARDED; /* snapshot readers at work in it */
-    uint64_t held;               /* bytes counted as held for snapshots since it was flushed */
+    uint64_t held;                         /* bytes counted as held for snapshots since it was flushed */
     uint64_t segment_bytes SHARD_GUARDED;
     uint64_t slots SHARD_GUARDED;
+    uint32_t deepest SHARD_GUARDED; /* segments with as many bits as the directory has */
+    uint32_t segments SHARD_GUARDED;
     uint64_t splits SHARD_GUARDED, merges SHARD_GUARDED, resizes SHARD_GUARDED, copies_made SHARD_GUARDED;
+    uint32_t pins SHARD_GUARDED; /* snapshot readers at work in it: each writes it, so not in the directory's line */
     struct copies copies;
     struct table *next; /* the flushed ones of a shard */
 };
+
+static_assert(offsetof(struct table, pins) >= 64, "pins are not in the line of the directory");
 
 /* One empty segment, marked BORN. On failure (NO_MEMORY) there is nothing to undo. */
 enum strobe_status table_init(struct table *table, const struct table_world *world, struct directory_pool *pool,

@@ -186,13 +186,13 @@ LOCK_UNCHECKED static uint32_t longest_chain(const struct copies *copies) {
 }
 
 /* As in a shard of 64, whose number all prefixes begin with. */
-LOCK_UNCHECKED static void test_copies_of_many_segments_share_no_chain(void **state) {
+LOCK_UNCHECKED static void test_copies_of_many_segments_are_spread_over_the_chains(void **state) {
+    static struct copy *copies[8192];
     struct bench b;
-    struct copy *copies[1024];
 
     (void)state;
     bench_open(&b);
-    for (unsigned bits = 11; bits <= 16; bits++) {
+    for (unsigned bits = 11; bits <= 19; bits++) {
         unsigned count = 1u << (bits - 6);
 
         for (unsigned i = 0; i < count; i++) {
@@ -202,7 +202,7 @@ LOCK_UNCHECKED static void test_copies_of_many_segments_share_no_chain(void **st
             copies[i] = copies_add(&b.copies, &b.w.memory.allocator, b.segment, 10, 10, count);
             assert_non_null(copies[i]);
         }
-        assert_in_range(longest_chain(&b.copies), 1, 8);
+        assert_in_range(longest_chain(&b.copies), 1, 9); /* by chance: 8 of 8,192 */
         for (unsigned i = 0; i < count; i++) drop(&b, copies[i]);
     }
     strobe_entry_free(b.w.map, b.entry);
@@ -217,7 +217,7 @@ int main(void) {
         cmocka_unit_test(test_an_older_copy_that_goes_first_takes_nothing_along),
         cmocka_unit_test(test_an_entry_that_no_copy_names_stays_the_callers),
         cmocka_unit_test(test_many_copies_are_all_found_again),
-        cmocka_unit_test(test_copies_of_many_segments_share_no_chain),
+        cmocka_unit_test(test_copies_of_many_segments_are_spread_over_the_chains),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

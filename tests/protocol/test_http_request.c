@@ -311,7 +311,7 @@ static const struct row fields[] = {
     ROW(PUT "Content-Length: 2\r\nContent-Length2: 3\r\n\r\nhi", "PUT /k [hi] keep"),
     ROW(PUT "Transfer-Encodings: x\r\n" TE "\r\n2\r\nhi\r\n0\r\n\r\n", "PUT /k [hi] keep"),
     ROW(PUT TE "Transfer-Encodings: x\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "PUT /k [hi] keep"),
-    ROW(PUT TE "Transfer-Encodings: chunked\r\nX: y\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "PUT /k [hi] keep"),
+    ROW(PUT TE "TRANSFER-ENCODINGS: chunked\r\nX: y\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "PUT /k [hi] keep"),
     ROW(GET "Origin: null\r\nOrigin: http://a\r\n\r\n", "400"),
     ROW(GET "Authorization: a\r\nauthorization: b\r\n\r\n", "400"),
     ROW(GET "TTL: 5\r\nTtl: 6\r\n\r\n", "400"),
