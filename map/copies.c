@@ -15,17 +15,14 @@
 #include "map/copies.h"
 
 #include "map/entry.h"
+#include "map/hash.h"
 #include "map/memory.h"
 
 #define CHAINS_MIN 64u
 
-/* Prefixes differ in their high bits only, and a multiplication moves nothing down; so they are multiplied twice, and
- * come down in between. (Constants: Stafford's Mix13, 2011.) */
+/* Prefixes differ in their high bits only: a multiplication alone would leave the low ones, which choose, all alike. */
 STROBE_INSIDE static uint32_t chain_of(const struct copies *copies, uint64_t prefix) {
-    uint64_t mixed = (prefix ^ prefix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-
-    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)(mixed >> 40) & (copies->chains_count - 1);
+    return (uint32_t)hash_mix(prefix) & (copies->chains_count - 1);
 }
 
 STROBE_INSIDE static void link_copy(struct copies *copies, struct copy *copy) {

@@ -24,4 +24,12 @@ bool hash_random_seed(uint8_t seed[16]);
 
 uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len);
 
+/* Mixes all bits of X into all bits of the result, without a key: the finalizer of splitmix64 (Steele, Lea and Flood
+ * 2014), with Stafford's constants (Mix13, 2011). */
+static inline uint64_t hash_mix(uint64_t x) {
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
 #endif

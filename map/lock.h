@@ -53,6 +53,7 @@ struct lock_times {
 extern _Thread_local struct lock_times lock_times;
 
 static inline void lock_time_begin(struct lock *lock) {
+    __builtin_ia32_lfence(); /* else the clock may be read before the lock is there */
     lock->since = __builtin_ia32_rdtsc();
 }
 static inline void lock_time_end(const struct lock *lock) {

@@ -9,6 +9,7 @@
  * On failure: a segment that cannot be frozen for lack of memory is left for the next round.
  */
 #include "map/entry.h"
+#include "map/hash.h"
 #include "map/map_private.h"
 
 /* Entries taken out under the lock, to be freed outside. */
@@ -83,11 +84,7 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) 
 #define RANDOM_TRIES 64 /* before looking one segment after the other: enough unless the map is nearly empty */
 
 static uint64_t next_random(uint64_t *state) {
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64, Steele, Lea and Flood 2014 */
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return hash_mix(*state += UINT64_C(0x9e3779b97f4a7c15));
 }
 
 /* A way through the map in search of an entry that was alive at NOW. */

@@ -107,7 +107,7 @@ static int on_url(struct http_parser *parser, const char *at, size_t len) {
 }
 
 /* http-parser takes a longer NAME that begins with Transfer-Encoding for that field: it forgets the coding that it has
- * read, and then misses one. The guard knows better. */
+ * read, and then misses one. So in a head with such a name last, the guard's word for the coding is the only one. */
 static void forgive_name(struct http_parser *parser, struct strobe_slice name) {
     const struct strobe_http_parts *parts = parser->data;
     struct strobe_slice coding = STROBE_SLICE("transfer-encoding");
