@@ -6,7 +6,8 @@
  * Always: a line is looked at once, when its LF has arrived, and every check is made on whole lines in their
  * order, so that the answer cannot depend on how the bytes were cut. What is too long is told by its length
  * alone, before anything in it is looked at, for the same reason. The one exception is the very first byte: one that
- * begins no method is refused at once (TLS on the plain port has no line end to wait for).
+ * begins no method is refused at once (TLS on the plain port has no line end to wait for). Fields that have passed
+ * before, word for word, pass again unread.
  * The head's grammar is RFC 9112 without its leniences: no obs-fold, no bare LF, no repeated Content-Length.
  * Framing fields are a little stricter than the RFC: no tab after their value and no empty list members, because
  * http-parser reads those otherwise than a proxy in front of us might.
@@ -74,31 +75,30 @@ static bool refuse(struct strobe_http_guard *guard, int status, const char *deta
     return false;
 }
 
-void strobe_http_guard_init(struct strobe_http_guard *guard, const struct strobe_http_limits *limits) {
-    *guard = (struct strobe_http_guard){0};
+void strobe_http_guard_init(struct strobe_http_guard *guard, const struct strobe_http_limits *limits,
+                            const struct strobe_http_known *known) {
+    *guard = (struct strobe_http_guard){.known = known};
     if (limits != NULL) guard->limits = *limits;
     if (guard->limits.max_target == 0) guard->limits.max_target = (uint32_t)STROBE_HTTP_TARGET_MAX;
     if (guard->limits.max_fields == 0) guard->limits.max_fields = (uint32_t)STROBE_HTTP_HEAD_MAX;
     if (guard->limits.max_count == 0) guard->limits.max_count = (uint32_t)STROBE_HTTP_FIELDS_MAX;
 }
 
-const char *strobe_http_method_name(enum strobe_http_method method) {
-    static const char *const names[] = {
-#define NAME(name, text) text,
-        STROBE_HTTP_METHODS(NAME)
+static const struct strobe_slice method_names[] = {
+#define NAME(name, text) {text, sizeof(text) - 1},
+    STROBE_HTTP_METHODS(NAME)
 #undef NAME
-    };
+};
 
-    return names[method];
+const char *strobe_http_method_name(enum strobe_http_method method) {
+    return method_names[method].data;
 }
 
 /* ---- request line ------------------------------------------------------------------------------- */
 
 static bool check_method(struct strobe_http_guard *guard, struct strobe_slice text) {
     for (int i = 0; i < STROBE_METHOD_COUNT; i++) {
-        const char *name = strobe_http_method_name((enum strobe_http_method)i);
-
-        if (text.len == strlen(name) && memcmp(text.data, name, text.len) == 0) {
+        if (strobe_slice_equal(text, method_names[i])) {
             guard->method = (enum strobe_http_method)i;
             return true;
         }
@@ -109,6 +109,10 @@ static bool check_method(struct strobe_http_guard *guard, struct strobe_slice te
 static bool check_version(struct strobe_http_guard *guard, struct strobe_slice text) {
     const char *v = text.data;
 
+    if (text.len == 8 && memcmp(v, "HTTP/1.1", 8) == 0) {
+        guard->minor = 1;
+        return true;
+    }
     if (text.len != 8 || memcmp(v, "HTTP/", 5) != 0 || v[6] != '.' || v[5] < '0' || v[5] > '9' || v[7] < '0' ||
         v[7] > '9') {
         return refuse(guard, 400, "The request line must end in HTTP/1.1, after one space and with nothing behind it.");
@@ -342,6 +346,36 @@ static bool check_line(struct strobe_http_guard *guard, const char *head, uint32
     return true;
 }
 
+/* Are the fields, which begin at the line under way, those that are known? Then they are behind us. */
+static bool skip_known(struct strobe_http_guard *guard, const char *head, size_t len) {
+    const struct strobe_http_known *known = guard->known;
+    uint32_t from = guard->fields_from;
+
+    if (known == NULL || from == 0 || guard->line != from || known->len == 0 || known->minor != guard->minor ||
+        known->len > len - from || memcmp(head + from, known->bytes, known->len) != 0) {
+        return false;
+    }
+    guard->count = known->count;
+    guard->host = (struct strobe_http_span){.at = from + known->host.at, .len = known->host.len};
+    guard->line = guard->scanned = from + known->len;
+    guard->repeats = true;
+    return true;
+}
+
+void strobe_http_guard_remember(const struct strobe_http_guard *guard, const char *head,
+                                struct strobe_http_known *known) {
+    uint32_t len = guard->line - guard->fields_from;
+
+    known->len = 0;
+    if (len > sizeof known->bytes || guard->has_length || guard->has_coding) return;
+    known->len = (uint16_t)len;
+    known->minor = guard->minor;
+    known->count = (uint8_t)guard->count; /* in range: each takes some of the bytes */
+    known->host.at = guard->host.len > 0 ? guard->host.at - guard->fields_from : 0;
+    known->host.len = guard->host.len;
+    memcpy(known->bytes, head + guard->fields_from, len);
+}
+
 enum strobe_parse strobe_http_guard_check(struct strobe_http_guard *guard, const char *head, size_t len,
                                           size_t *head_len) {
     bool done = false;
@@ -360,6 +394,7 @@ enum strobe_parse strobe_http_guard_check(struct strobe_http_guard *guard, const
         }
         guard->line = guard->scanned;
         if (!check_line(guard, head, line, guard->line - 2, &done)) return STROBE_PARSE_BAD;
+        done = done || skip_known(guard, head, len);
     }
     *head_len = guard->scanned;
     return STROBE_PARSE_DONE;

@@ -5,7 +5,8 @@
  *
  * A head that says nothing of a body and has an ordinary target (most GETs) is not shown to http-parser: nothing in it
  * says where the next request begins, so the two cannot see different requests, and its fields are read from the lines
- * that the guard has passed. The tests read every head both ways (limits.parse_all).
+ * that the guard has passed. Fields that are those of the connection's last request, word for word, are not read
+ * again. The tests read every head both ways (limits.parse_all).
  *
  * Always: http-parser is given a head in one piece, so a name or a value is whole when it is used; it is given only
  * bytes that the guard has passed, so that the two must agree, and a request on which they do not is refused. Places in
@@ -38,8 +39,10 @@ struct strobe_http_parts {
     const char *head; /* in the caller's buffer or in head_copy */
     size_t head_len;
     struct strobe_buf head_copy;
-    struct strobe_http_span fields[STROBE_HTTP_FIELD_COUNT]; /* at 0: not there, since no value is at 0 */
+    struct strobe_http_span fields[STROBE_HTTP_FIELD_COUNT]; /* from guard.fields_from on; at 0: not there */
     uint32_t repeated;                                       /* bit f: field f came more than once */
+    bool open;                                               /* the connection may serve another request */
+    struct strobe_http_known known;                          /* if anything is known: these three are about it */
     enum strobe_http_field naming;                           /* the name that waits for its value */
     bool named;                                              /* a name waits */
     bool twice;                                              /* a singleton came again */
@@ -136,7 +139,7 @@ static void note_field(struct strobe_http_parts *parts, enum strobe_http_field f
         parts->twice = parts->twice || known_fields[field].singleton;
         return;
     }
-    parts->fields[field] = value;
+    parts->fields[field] = (struct strobe_http_span){value.at - parts->guard.fields_from, value.len};
 }
 
 static int on_header_value(struct http_parser *parser, const char *at, size_t len) {
@@ -299,10 +302,10 @@ static void read_fields(struct strobe_http_parts *parts) {
     size_t at = parts->guard.fields_from;
     struct strobe_http_span name, value;
 
+    parts->complete = true;
     while (strobe_http_guard_next_field(parts->head, parts->head_len, &at, &name, &value)) {
         note_field(parts, field_of(slice_of(parts, name)), value);
     }
-    parts->complete = true;
 }
 
 static void read_line(struct strobe_http_request *request) {
@@ -313,6 +316,26 @@ static void read_line(struct strobe_http_request *request) {
     request->minor = guard->fields_from == 0 ? 1 : guard->minor;
 }
 
+/* Reads the fields of a head that has passed the guard. Results: HEAD, or BAD. */
+static enum strobe_http_step split(struct strobe_http_request *request) {
+    struct strobe_http_parts *parts = request->inside;
+    const struct strobe_http_guard *guard = &parts->guard;
+
+    memset(parts->fields, 0, sizeof(parts->fields));
+    parts->repeated = 0;
+    if (needs_parser(guard)) {
+        http_parser_init(&parts->parser, HTTP_REQUEST);
+        parts->parser.data = parts;
+        if (!parse(parts, parts->head + guard->start, parts->head_len - guard->start)) return refuse_parse(request);
+    } else {
+        read_fields(parts);
+    }
+    if (parts->twice) return refuse(request, 400, "A header field that has one value was sent twice; send it once.");
+    parts->open = stays_open(request);
+    if (!guard->limits.parse_all) strobe_http_guard_remember(guard, parts->head, &parts->known);
+    return STROBE_HTTP_HEAD;
+}
+
 /* The head of HEAD_LEN bytes at HEAD has passed the guard. */
 static enum strobe_http_step begin(struct strobe_http_request *request, const char *head, size_t head_len) {
     struct strobe_http_parts *parts = request->inside;
@@ -321,14 +344,11 @@ static enum strobe_http_step begin(struct strobe_http_request *request, const ch
     parts->head = head;
     parts->head_len = head_len;
     read_line(request);
-    if (needs_parser(guard)) {
-        http_parser_init(&parts->parser, HTTP_REQUEST);
-        parts->parser.data = parts;
-        if (!parse(parts, head + guard->start, head_len - guard->start)) return refuse_parse(request);
-    } else {
-        read_fields(parts);
+    if (guard->repeats && !needs_parser(guard)) {
+        parts->complete = true;
+    } else if (split(request) == STROBE_HTTP_BAD) {
+        return STROBE_HTTP_BAD;
     }
-    if (parts->twice) return refuse(request, 400, "A header field that has one value was sent twice; send it once.");
     request->content_length = guard->content_length;
     request->has_query = guard->has_query;
     request->chunked = guard->chunked;
@@ -336,7 +356,7 @@ static enum strobe_http_step begin(struct strobe_http_request *request, const ch
     request->has_body = guard->chunked || guard->content_length > 0;
     publish(request);
     parts->stage = SEEN;
-    request->keep_alive = stays_open(request);
+    request->keep_alive = parts->open;
     return STROBE_HTTP_HEAD;
 }
 
@@ -462,15 +482,13 @@ static void start(struct strobe_http_request *request) {
     parts->stage = HEAD;
     parts->head = NULL;
     parts->head_len = 0;
-    memset(parts->fields, 0, sizeof(parts->fields));
-    parts->repeated = 0;
     parts->named = parts->twice = parts->discard = parts->no_memory = parts->complete = false;
     parts->take = NULL;
     parts->is_taking = false;
     parts->context = NULL;
     parts->left = 0;
     parts->piece = strobe_slice_make(NULL, 0);
-    strobe_http_guard_init(&parts->guard, &parts->limits);
+    strobe_http_guard_init(&parts->guard, &parts->limits, &parts->known);
 }
 
 void strobe_http_request_setup(uint32_t max_target) {
@@ -486,7 +504,7 @@ bool strobe_http_request_init(struct strobe_http_request *request, const struct 
     if (parts == NULL) return false;
     *parts = (struct strobe_http_parts){0};
     guard = &parts->guard;
-    strobe_http_guard_init(guard, limits);
+    strobe_http_guard_init(guard, limits, NULL);
     parts->limits = guard->limits;
     strobe_buf_init(&parts->head_copy, (size_t)parts->limits.max_target + parts->limits.max_fields +
                                            2 * STROBE_HTTP_LINE_SLACK + HEAD_STEP);
@@ -600,8 +618,10 @@ size_t strobe_http_request_memory(const struct strobe_http_request *request) {
 struct strobe_slice strobe_http_request_field(const struct strobe_http_request *request, enum strobe_http_field field) {
     const struct strobe_http_parts *parts = request->inside;
 
-    if (parts->head == NULL || parts->fields[field].at == 0) return strobe_slice_make(NULL, 0);
-    return slice_of(parts, parts->fields[field]);
+    struct strobe_http_span value = parts->fields[field];
+
+    if (parts->head == NULL || value.at == 0) return strobe_slice_make(NULL, 0);
+    return strobe_slice_make(parts->head + parts->guard.fields_from + value.at, value.len);
 }
 
 bool strobe_http_request_next_value(const struct strobe_http_request *request, struct strobe_slice name, size_t *at,

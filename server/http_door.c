@@ -100,6 +100,7 @@ static void allow_origin(struct strobe_http_reply *reply, struct http_conn *http
     reply->allow_origin = strobe_slice_make(http->origin, http->origin != NULL ? origin.len : 0);
 }
 
+/* Makes CALL ready for an answer. It is good while the request stays where it is. */
 static void call_begin(struct http_call *call, struct conn *conn, struct http_conn *http) {
     struct worker *worker = conn_worker(conn);
 
@@ -114,6 +115,7 @@ static void call_begin(struct http_call *call, struct conn *conn, struct http_co
                   .is_head = http->request.method == STROBE_METHOD_HEAD,
                   .is_http10 = http->request.minor == 0},
     };
+    call->route = http_routes_find(call->request, &call->rest);
     if (worker_config(worker)->allow_origin.count > 0) {
         const struct http_policy policy = policy_of(worker);
 
@@ -149,7 +151,6 @@ static struct strobe_http_refusal judge_head(struct http_call *call, struct http
     if (verdict != HTTP_POLICY_PASS) {
         return http_policy_refusal(verdict);
     }
-    call->route = http_routes_find(call->request, &call->rest);
     return in_hand ? http_fine : http_routes_judge(call);
 }
 
@@ -179,17 +180,14 @@ static struct strobe_http_accept accept_body(const struct http_call *call, struc
     return accept;
 }
 
-/* The head has come: judges it and says what becomes of the body. LEFT bytes behind the head are here already. */
-static struct strobe_http_refusal take_head(struct conn *conn, struct http_conn *http, size_t left) {
+/* The head of CALL has come: judges it and says what becomes of the body. LEFT bytes behind the head are here. */
+static struct strobe_http_refusal take_head(struct http_call *call, struct http_conn *http, size_t left) {
     struct strobe_http_request *request = &http->request;
     struct strobe_http_accept accept;
-    struct http_call call;
-    struct strobe_http_refusal refused;
+    struct strobe_http_refusal refused = judge_head(call, http, !request->chunked && request->content_length <= left);
 
-    call_begin(&call, conn, http);
-    refused = judge_head(&call, http, !request->chunked && request->content_length <= left);
-    if (refused.status == 0 && call.route != NULL && call.route->body != HTTP_BODY_NONE) {
-        accept = accept_body(&call, http);
+    if (refused.status == 0 && call->route != NULL && call->route->body != HTTP_BODY_NONE) {
+        accept = accept_body(call, http);
     } else {
         accept = (struct strobe_http_accept){.max_body = STROBE_LINGER_MAX, .discard = true};
     }
@@ -197,7 +195,7 @@ static struct strobe_http_refusal take_head(struct conn *conn, struct http_conn 
         return refused.status != 0 ? refused : request->refusal;
     }
     if (refused.status == 0 && request->send_continue && left == 0) {
-        strobe_http_write_continue(conn_out(conn));
+        strobe_http_write_continue(call->reply.out);
         request->send_continue = false;
     }
     return refused;
@@ -243,48 +241,55 @@ static bool answer_later(struct conn *conn, struct http_conn *http) {
     return true;
 }
 
-/* The request is whole: answers it, or refuses it, and makes ready for the next. */
-static enum conn_answer answer(struct conn *conn, struct http_conn *http, struct strobe_http_refusal refused,
+static enum conn_answer answer(struct http_call *call, struct http_conn *http, struct strobe_http_refusal refused,
+                               bool is_last);
+
+/* The answer of CALL has to wait. */
+static enum conn_answer wait_or_refuse(struct http_call *call, struct http_conn *http, bool is_last) {
+    return answer_later(call->conn, http) ? CONN_PAUSE : answer(call, http, http_no_memory, is_last);
+}
+
+/* The request is whole: answers CALL, fresh from call_begin(), or refuses it, and makes ready for the next. */
+static enum conn_answer answer(struct http_call *call, struct http_conn *http, struct strobe_http_refusal refused,
                                bool is_last) {
     struct strobe_http_request *request = &http->request;
-    struct http_call call;
 
     if (refused.status == 0 && !upload_settle(&http->upload, STROBE_CHANGE_SLICE)) {
-        return answer_later(conn, http) ? CONN_PAUSE : answer(conn, http, http_no_memory, is_last);
+        return wait_or_refuse(call, http, is_last);
     }
-    call_begin(&call, conn, http);
-    call.draft = &http->draft;
-    call.reply.keep_alive = request->keep_alive && !(is_last && conn_stopping(conn));
-    call.route = http_routes_find(request, &call.rest);
+    call->draft = &http->draft;
+    call->reply.keep_alive = request->keep_alive && !(is_last && conn_stopping(call->conn));
     if (refused.status != 0) {
-        http_routes_refuse(&call, refused);
+        http_routes_refuse(call, refused);
     } else {
-        call.value = upload_value(&http->upload);
-        http_routes_answer(&call);
+        call->value = upload_value(&http->upload);
+        http_routes_answer(call);
     }
-    if (call.is_later) {
-        return answer_later(conn, http) ? CONN_PAUSE : answer(conn, http, http_no_memory, is_last);
+    if (call->is_later) {
+        call->is_later = false;
+        return wait_or_refuse(call, http, is_last);
     }
     http->waits = false;
-    count_answer(&call);
+    count_answer(call);
     http->answered++;
     http->begins = 0;
     http->last = request->method;
     upload_end(&http->upload);
     strobe_http_request_next(request);
-    if (call.has_job) {
+    if (call->has_job) {
         return CONN_PAUSE;
     }
-    if (!call.reply.keep_alive) {
-        conn_why(conn, CONN_REASON_HTTP_DONE);
+    if (!call->reply.keep_alive) {
+        conn_why(call->conn, CONN_REASON_HTTP_DONE);
         return is_last ? CONN_CLOSE : CONN_LINGER;
     }
-    return call.was_long && !is_last ? CONN_PAUSE : CONN_MORE;
+    return call->was_long && !is_last ? CONN_PAUSE : CONN_MORE;
 }
 
 /* A slice of what comes before an answer, or the answer. */
 static enum conn_step answer_step(struct conn *conn, void *context) {
     struct http_conn *http = context;
+    struct http_call call;
     enum conn_answer said;
 
     if (!draft_step(&http->draft, STROBE_CHANGE_SLICE)) {
@@ -294,7 +299,8 @@ static enum conn_step answer_step(struct conn *conn, void *context) {
         return CONN_STEP_WAIT;
     }
     strobe_map_tick(worker_map(conn_worker(conn)));
-    said = answer(conn, http, http_fine, false);
+    call_begin(&call, conn, http);
+    said = answer(&call, http, http_fine, false);
     if (http->waits) {
         return CONN_STEP_AGAIN;
     }
@@ -315,6 +321,8 @@ static enum conn_answer take_request(struct conn *conn, struct http_conn *http, 
                                      size_t *used) {
     char first = input.data[*used];
     struct strobe_http_refusal refused = http_fine;
+    struct http_call call;
+    bool begun = false;
 
     for (;;) {
         size_t taken = 0;
@@ -326,8 +334,14 @@ static enum conn_answer take_request(struct conn *conn, struct http_conn *http, 
         case STROBE_HTTP_MORE:
             http->begins = begins(http, first);
             return refused.status != 0 ? give_up(conn, http, refused) : CONN_MORE;
-        case STROBE_HTTP_HEAD: refused = take_head(conn, http, input.len - *used); break;
-        case STROBE_HTTP_DONE: return answer(conn, http, refused, *used == input.len);
+        case STROBE_HTTP_HEAD:
+            call_begin(&call, conn, http);
+            begun = true;
+            refused = take_head(&call, http, input.len - *used);
+            break;
+        case STROBE_HTTP_DONE:
+            if (!begun) call_begin(&call, conn, http);
+            return answer(&call, http, refused, *used == input.len);
         case STROBE_HTTP_BAD:
             return refused.status != 0 ? give_up(conn, http, refused) : give_up_bad(conn, http, begins(http, first));
         }

@@ -173,9 +173,6 @@ void http_routes_refuse(struct http_call *call, struct strobe_http_refusal refus
     char text[ALLOW_LINE_MAX];
     struct strobe_slice lines = STROBE_SLICE("");
 
-    if (refusal.status == 405 && call->route == NULL) {
-        call->route = http_routes_find(call->request, &call->rest);
-    }
     if (refusal.status == 405 && call->route != NULL) {
         lines = allow_line(call->route, text);
     } else if (refusal.status == 503) {

@@ -26,7 +26,7 @@ static void test_guard_finds_the_parts_of_a_head(void **state) {
     size_t len = 0, at;
 
     (void)state;
-    strobe_http_guard_init(&guard, NULL);
+    strobe_http_guard_init(&guard, NULL, NULL);
     assert_int_equal(strobe_http_guard_check(&guard, head, strlen(head), &len), STROBE_PARSE_DONE);
     assert_string_equal(head + len, "body");
     assert_int_equal(guard.start, 2);
@@ -60,7 +60,7 @@ static void test_guard_reads_no_line_twice(void **state) {
 
     (void)state;
     memcpy(copy, head, sizeof(head));
-    strobe_http_guard_init(&guard, NULL);
+    strobe_http_guard_init(&guard, NULL, NULL);
     for (size_t n = 1; n < strlen(head); n++) {
         assert_int_equal(strobe_http_guard_check(&guard, copy, n, &len), STROBE_PARSE_MORE);
         if (copy[n - 1] == '\n') {
@@ -78,7 +78,7 @@ static void test_guard_follows_a_head_that_moves(void **state) {
     size_t len = 0;
 
     (void)state;
-    strobe_http_guard_init(&guard, NULL);
+    strobe_http_guard_init(&guard, NULL, NULL);
     for (size_t n = 1; n <= strlen(head); n++) {
         char *place = test_malloc(n);
 
@@ -98,7 +98,7 @@ static void test_a_first_byte_that_begins_no_method_is_refused_at_once(void **st
         bool begins = c == '\r' || c == '\n' || (c > ' ' && c < 127 && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL);
         size_t len;
 
-        strobe_http_guard_init(&guard, NULL);
+        strobe_http_guard_init(&guard, NULL, NULL);
         assert_int_equal(strobe_http_guard_check(&guard, &byte, 1, &len),
                          c == '\n' || !begins ? STROBE_PARSE_BAD : STROBE_PARSE_MORE);
     }
@@ -117,14 +117,14 @@ static void test_every_byte_is_in_its_class(void **state) {
         size_t len;
 
         in_name[18] = in_value[21] = in_target[5] = (char)c;
-        strobe_http_guard_init(&guard, NULL);
+        strobe_http_guard_init(&guard, NULL, NULL);
         /* a colon ends the name early: "X:" and a value of ": y" */
         assert_int_equal(strobe_http_guard_check(&guard, in_name, strlen(in_name + 19) + 19, &len),
                          tchar || c == ':' ? STROBE_PARSE_DONE : STROBE_PARSE_BAD);
-        strobe_http_guard_init(&guard, NULL);
+        strobe_http_guard_init(&guard, NULL, NULL);
         assert_int_equal(strobe_http_guard_check(&guard, in_value, sizeof(in_value) - 1, &len),
                          value ? STROBE_PARSE_DONE : STROBE_PARSE_BAD);
-        strobe_http_guard_init(&guard, NULL);
+        strobe_http_guard_init(&guard, NULL, NULL);
         assert_int_equal(strobe_http_guard_check(&guard, in_target, sizeof(in_target) - 1, &len),
                          c > ' ' && c < 127 ? STROBE_PARSE_DONE : STROBE_PARSE_BAD);
     }
@@ -135,7 +135,7 @@ static void test_refusals_say_what_to_do(void **state) {
     size_t len;
 
     (void)state;
-    strobe_http_guard_init(&guard, NULL);
+    strobe_http_guard_init(&guard, NULL, NULL);
     assert_int_equal(strobe_http_guard_check(&guard, "GET / HTTP/1.1\r\n\r\n", 18, &len), STROBE_PARSE_BAD);
     assert_int_equal(guard.refusal.status, 400);
     assert_non_null(strstr(guard.refusal.detail, "Host"));

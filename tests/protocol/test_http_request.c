@@ -801,31 +801,60 @@ static void test_every_known_field_is_found(void **state) {
 
 enum { MUTATIONS = 20000 };
 
+/* All that the head that BYTES (LEN of them) begin with comes to, said to OUT. *USED: how long it is. */
+static enum strobe_http_step tell_next_head(struct strobe_http_request *request, const char *bytes, size_t len,
+                                            size_t *used, struct transcript *out) {
+    enum strobe_http_step step = strobe_http_request_feed(request, bytes, len, used);
+    char text[64];
+
+    snprintf(text, sizeof(text), "%d %zu ", (int)step, *used);
+    say_text(out, text);
+    if (step == STROBE_HTTP_BAD) say_refusal(out, request);
+    if (step != STROBE_HTTP_HEAD) return step;
+    say_request(out, request);
+    say_slice(out, request->target);
+    say_slice(out, request->authority);
+    for (int f = 0; f < STROBE_HTTP_FIELD_COUNT; f++) {
+        struct strobe_slice value = strobe_http_request_field(request, (enum strobe_http_field)f);
+
+        say_text(out, value.data == NULL ? "\n-" : "\n=");
+        say_slice(out, value);
+        if (strobe_http_request_has(request, (enum strobe_http_field)f, "close")) say_text(out, " close");
+    }
+    return step;
+}
+
 /* Everything that HEAD (LEN bytes) comes to, as text. */
 static void tell_head(const char *head, size_t len, bool parse_all, struct transcript *out) {
     const struct strobe_http_limits limits = {.parse_all = parse_all};
     struct strobe_http_request request;
-    size_t used = 0;
-    char text[64];
+    size_t used;
 
     out->len = 0;
     out->text[0] = '\0';
     assert_true(strobe_http_request_init(&request, &limits));
-    enum strobe_http_step step = strobe_http_request_feed(&request, head, len, &used);
-    snprintf(text, sizeof(text), "%d %zu ", (int)step, used);
-    say_text(out, text);
-    if (step == STROBE_HTTP_BAD) say_refusal(out, &request);
-    if (step == STROBE_HTTP_HEAD) {
-        say_request(out, &request);
-        say_slice(out, request.target);
-        say_slice(out, request.authority);
-        for (int f = 0; f < STROBE_HTTP_FIELD_COUNT; f++) {
-            struct strobe_slice value = strobe_http_request_field(&request, (enum strobe_http_field)f);
+    tell_next_head(&request, head, len, &used, out);
+    strobe_http_request_fini(&request);
+}
 
-            say_text(out, value.data == NULL ? "\n-" : "\n=");
-            say_slice(out, value);
-            if (strobe_http_request_has(&request, (enum strobe_http_field)f, "close")) say_text(out, " close");
-        }
+/* The same of all heads of a stream, whose bodies are passed over. */
+static void tell_heads(const char *bytes, size_t len, bool parse_all, struct transcript *out) {
+    const struct strobe_http_limits limits = {.parse_all = parse_all};
+    const struct strobe_http_accept accept = {.max_body = MAX_BODY, .discard = true};
+    struct strobe_http_request request;
+    bool open = true;
+    size_t at = 0, used;
+
+    out->len = 0;
+    out->text[0] = '\0';
+    assert_true(strobe_http_request_init(&request, &limits));
+    while (open && at < len && tell_next_head(&request, bytes + at, len - at, &used, out) == STROBE_HTTP_HEAD) {
+        at += used;
+        open = strobe_http_request_accept(&request, &accept) &&
+               strobe_http_request_feed(&request, bytes + at, len - at, &used) == STROBE_HTTP_DONE &&
+               request.keep_alive;
+        at += used;
+        if (open) strobe_http_request_next(&request);
     }
     strobe_http_request_fini(&request);
 }
@@ -881,6 +910,49 @@ static void test_heads_read_without_http_parser_are_what_it_reads(void **state) 
         tell_head(head, len, false, &ours);
         tell_head(head, len, true, &theirs);
         if (strcmp(ours.text, theirs.text) != 0) print_error("for: %.*s\n", (int)len, head);
+        assert_string_equal(ours.text, theirs.text);
+    }
+}
+
+#define TEN "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+
+/* Streams of requests that have the fields of the one before, almost those, and quite others. */
+static void test_fields_that_are_known_come_to_what_they_came_to(void **state) {
+    static const char *const lines[] = {
+        "GET /kv/k HTTP/1.1\r\n",    "HEAD /a?b HTTP/1.1\r\n", "\r\nGET /longer HTTP/1.1\r\n",
+        "DELETE /k HTTP/1.0\r\n",    "OPTIONS * HTTP/1.1\r\n", "GET http://b:1/x HTTP/1.1\r\n",
+        "PUT /kv/kk?a HTTP/1.1\r\n", "GET /kv/k HTTP/1.0\r\n", "CONNECT c:2 HTTP/1.1\r\n",
+    };
+    static const char *const blocks[] = {
+        "Host: a\r\n\r\n",
+        "host: a:80\r\nIf-Match: \"1\"\r\nIf-Match: *\r\nAccept: x\r\n\r\n",
+        "Connection: keep-alive\r\nHost: a\r\n\r\n",
+        "Connection: keep-alive\r\n\r\n",
+        "Host: a\r\nContent-Length: 3\r\nTTL: 5\r\n\r\nabc",
+        "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Host: a\r\nX: " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+        "\r\nRange: bytes=0-\r\n\r\n", /* too long to be known */
+    };
+    enum { REQUESTS = 5, STREAM = REQUESTS * 1200 };
+    struct transcript ours, theirs;
+    uint32_t seed = 1;
+    char stream[STREAM];
+
+    (void)state;
+    for (int i = 0; i < MUTATIONS; i++) {
+        size_t len = 0, block = 0;
+
+        for (int n = 0; n < REQUESTS; n++) {
+            seed = seed * 1664525 + 1013904223;
+            if (n == 0 || (seed >> 8 & 3) == 0) block = (seed >> 10) % (sizeof blocks / sizeof *blocks);
+            len += (size_t)snprintf(stream + len, sizeof stream - len, "%s%s",
+                                    lines[(seed >> 20) % (sizeof lines / sizeof *lines)], blocks[block]);
+        }
+        seed = seed * 1664525 + 1013904223;
+        if ((seed >> 8 & 3) == 0) stream[(seed >> 10) % len] = (char)(seed >> 24);
+        tell_heads(stream, len, false, &ours);
+        tell_heads(stream, len, true, &theirs);
+        if (strcmp(ours.text, theirs.text) != 0) print_error("for: %.*s\n", (int)len, stream);
         assert_string_equal(ours.text, theirs.text);
     }
 }
@@ -1119,6 +1191,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_is_read_after_close),
         cmocka_unit_test(test_every_known_field_is_found),
         cmocka_unit_test(test_heads_read_without_http_parser_are_what_it_reads),
+        cmocka_unit_test(test_fields_that_are_known_come_to_what_they_came_to),
         cmocka_unit_test(test_lists_may_be_sent_in_several_fields),
         cmocka_unit_test(test_an_absolute_target_outranks_host),
         cmocka_unit_test(test_limits_can_be_set),
