@@ -31,6 +31,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -823,6 +824,19 @@ static void describe(struct conn *conn, const union conn_address *peer) {
     if (getsockname(conn->fd, &local.sa, &len) == 0) address_text(&local, client->local);
 }
 
+static bool is_loopback(const union conn_address *address) {
+    if (address->sa.sa_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+    return ntohl(address->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+/* A connection within the machine has no path whose rate could be found out. Where BBR is the system's choice, it costs
+ * some of each reply and paces large ones; reno is always there, and does nothing without a loss. */
+static void settle_congestion(int fd, const union conn_address *peer) {
+    static const char plain[] = "reno";
+
+    if (peer != NULL && is_loopback(peer)) setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof plain - 1);
+}
+
 struct conn *conn_new(struct worker *worker, const struct door *door, int fd, const union conn_address *peer,
                       bool refused) {
     struct conn *conn = calloc(1, sizeof *conn + door->state_size);
@@ -838,6 +852,7 @@ struct conn *conn_new(struct worker *worker, const struct door *door, int fd, co
     conn->refused = refused;
     conn->reason = CONN_REASON_RESET;
     describe(conn, peer);
+    settle_congestion(fd, peer);
     return conn;
 }
 

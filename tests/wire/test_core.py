@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import tempfile
 import threading
 import unittest
@@ -23,6 +24,39 @@ def few_descriptors():
     """For the process that becomes the server: 40 descriptors, and root may not raise that either."""
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+
+SOCK_DIAG_BY_FAMILY, INET_DIAG_CONG, NETLINK_SOCK_DIAG = 20, 4, 4  # linux/sock_diag.h, inet_diag.h, netlink.h
+NLM_F_REQUEST_DUMP, NLMSG_DONE, ESTABLISHED = 0x301, 3, 1
+
+
+def congestion_control(family, local, remote):
+    """How the system holds back what the TCP socket at port LOCAL sends to port REMOTE: "reno", "cubic", "bbr"."""
+    ask = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 1 << (INET_DIAG_CONG - 1), 1 << ESTABLISHED) + bytes(48)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(struct.pack("=IHHII", 16 + len(ask), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0) + ask)
+        while True:
+            rest = kernel.recv(1 << 20)
+            while rest:
+                length, kind = struct.unpack_from("=IH", rest)
+                if kind == NLMSG_DONE:
+                    return None
+                if struct.unpack_from(">HH", rest, 20) == (local, remote):  # behind the header and four bytes
+                    at = 16 + 72
+                    while at < length:
+                        size, name = struct.unpack_from("=HH", rest, at)
+                        if name == INET_DIAG_CONG:
+                            return rest[at + 4:at + size].rstrip(b"\0").decode()
+                        at += (size + 3) & ~3
+                rest = rest[(length + 3) & ~3:]
+
+
+def has_address(family, address):
+    try:
+        socket.create_server((address, 0), family=family).close()
+    except OSError:
+        return False
+    return True
 
 
 def closed(reason):
@@ -420,13 +454,20 @@ class Start(unittest.TestCase):
             self.assertIn(f"port {server.port}: Address already in use", errors)
 
     def test_ipv6_is_served_beside_ipv4(self):
-        try:
-            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-        except OSError:
+        if not has_address(socket.AF_INET6, "::1"):
             self.skipTest("this machine has no IPv6 loopback")
         with Server("--bind", "127.0.0.1,::1") as server, socket.create_connection(("::1", server.port)) as door:
             door.sendall(b"PING\r\n")
             self.assertEqual(door.recv(100), b"+PONG\r\n")
+
+    def test_connections_within_the_machine_are_not_paced(self):
+        for address, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
+            if not has_address(family, address):
+                self.skipTest("this machine has no IPv6 loopback")
+            with Server("--bind", address) as server, socket.create_connection((address, server.port)) as client:
+                client.sendall(b"PING\r\n")
+                self.assertEqual(client.recv(100), b"+PONG\r\n")
+                self.assertEqual(congestion_control(family, server.port, client.getsockname()[1]), "reno")
 
     def test_ready_is_told_to_the_service_manager(self):
         with tempfile.TemporaryDirectory() as folder:
