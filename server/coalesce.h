@@ -16,11 +16,11 @@
 #include <stdint.h>
 
 enum {
-    COALESCE_NS = 50000,       /* the sleep asked for */
+    COALESCE_NS = 80000,       /* the sleep asked for */
     COALESCE_ACTIVE = 16,      /* connections that must have been read from in a millisecond */
     COALESCE_FEW = 8,          /* after this many reads in a turn, or more, there is no sleep */
     COALESCE_BYTES = 512,      /* a read of more is worth being woken for: it makes a turn of one that found many */
-    COALESCE_ENOUGH = 9,       /* reads that make a sleep worth it: some 100 us of work, what a sleep takes in all */
+    COALESCE_ENOUGH = 12,      /* reads that make a sleep worth it: some 130 us of work, what a sleep takes in all */
     COALESCE_USELESS = 4,      /* sleeps in a row that found fewer, and there are none for a while */
     COALESCE_LATE_NS = 200000, /* nor after one that took so long: it had to wait for the processor */
     COALESCE_REST_MS = 20      /* that while */

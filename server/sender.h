@@ -7,7 +7,7 @@
 
 #include "protocol/slice.h"
 
-enum { SENDER_MAX = 16 }; /* sends of one go */
+enum { SENDER_MAX = 32 }; /* sends of one go */
 
 struct sender;
 
