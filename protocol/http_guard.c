@@ -15,6 +15,7 @@
  * Not here: what fields mean (http_request.c), what is allowed to whom (server/). */
 #include "protocol/http_guard.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "protocol/http_target.h"
@@ -76,8 +77,8 @@ static bool refuse(struct strobe_http_guard *guard, int status, const char *deta
 }
 
 void strobe_http_guard_init(struct strobe_http_guard *guard, const struct strobe_http_limits *limits,
-                            const struct strobe_http_known *known) {
-    *guard = (struct strobe_http_guard){.known = known};
+                            const struct strobe_http_memo *memo) {
+    *guard = (struct strobe_http_guard){.memo = memo};
     if (limits != NULL) guard->limits = *limits;
     if (guard->limits.max_target == 0) guard->limits.max_target = (uint32_t)STROBE_HTTP_TARGET_MAX;
     if (guard->limits.max_fields == 0) guard->limits.max_fields = (uint32_t)STROBE_HTTP_HEAD_MAX;
@@ -109,10 +110,6 @@ static bool check_method(struct strobe_http_guard *guard, struct strobe_slice te
 static bool check_version(struct strobe_http_guard *guard, struct strobe_slice text) {
     const char *v = text.data;
 
-    if (text.len == 8 && memcmp(v, "HTTP/1.1", 8) == 0) {
-        guard->minor = 1;
-        return true;
-    }
     if (text.len != 8 || memcmp(v, "HTTP/", 5) != 0 || v[6] != '.' || v[5] < '0' || v[5] > '9' || v[7] < '0' ||
         v[7] > '9') {
         return refuse(guard, 400, "The request line must end in HTTP/1.1, after one space and with nothing behind it.");
@@ -346,34 +343,34 @@ static bool check_line(struct strobe_http_guard *guard, const char *head, uint32
     return true;
 }
 
-/* Are the fields, which begin at the line under way, those that are known? Then they are behind us. */
-static bool skip_known(struct strobe_http_guard *guard, const char *head, size_t len) {
-    const struct strobe_http_known *known = guard->known;
+/* Are the fields, which begin at the line under way, those of the memo? Then they are behind us. */
+static bool skip_repeated(struct strobe_http_guard *guard, const char *head, size_t len) {
+    const struct strobe_http_memo *memo = guard->memo;
     uint32_t from = guard->fields_from;
 
-    if (known == NULL || from == 0 || guard->line != from || known->len == 0 || known->minor != guard->minor ||
-        known->len > len - from || memcmp(head + from, known->bytes, known->len) != 0) {
+    if (memo == NULL || guard->line != from || memo->len == 0 || memo->minor != guard->minor ||
+        memo->len > len - from || memcmp(head + from, memo->bytes, memo->len) != 0) {
         return false;
     }
-    guard->count = known->count;
-    guard->host = (struct strobe_http_span){.at = from + known->host.at, .len = known->host.len};
-    guard->line = guard->scanned = from + known->len;
+    guard->host = (struct strobe_http_span){.at = from + memo->host.at, .len = memo->host.len};
+    guard->line = guard->scanned = from + memo->len;
     guard->repeats = true;
     return true;
 }
 
+static_assert(sizeof(struct strobe_http_memo) == 256, "what each HTTP connection pays for it");
+
 void strobe_http_guard_remember(const struct strobe_http_guard *guard, const char *head,
-                                struct strobe_http_known *known) {
+                                struct strobe_http_memo *memo) {
     uint32_t len = guard->line - guard->fields_from;
 
-    known->len = 0;
-    if (len > sizeof known->bytes || guard->has_length || guard->has_coding) return;
-    known->len = (uint16_t)len;
-    known->minor = guard->minor;
-    known->count = (uint8_t)guard->count; /* in range: each takes some of the bytes */
-    known->host.at = guard->host.len > 0 ? guard->host.at - guard->fields_from : 0;
-    known->host.len = guard->host.len;
-    memcpy(known->bytes, head + guard->fields_from, len);
+    memo->len = 0;
+    if (len > sizeof memo->bytes || guard->has_length || guard->has_coding) return;
+    memo->len = (uint16_t)len;
+    memo->minor = guard->minor;
+    memo->host.at = guard->host.len > 0 ? guard->host.at - guard->fields_from : 0;
+    memo->host.len = guard->host.len;
+    memcpy(memo->bytes, head + guard->fields_from, len);
 }
 
 enum strobe_parse strobe_http_guard_check(struct strobe_http_guard *guard, const char *head, size_t len,
@@ -394,7 +391,7 @@ enum strobe_parse strobe_http_guard_check(struct strobe_http_guard *guard, const
         }
         guard->line = guard->scanned;
         if (!check_line(guard, head, line, guard->line - 2, &done)) return STROBE_PARSE_BAD;
-        done = done || skip_known(guard, head, len);
+        done = done || skip_repeated(guard, head, len);
     }
     *head_len = guard->scanned;
     return STROBE_PARSE_DONE;

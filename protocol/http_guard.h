@@ -67,17 +67,16 @@ struct strobe_http_limits {
 
 /* Header fields that have passed, word for word, and what they came to: who keeps a connection sends the same ones with
  * every request. Those that frame a body are none of these. */
-struct strobe_http_known {
-    uint16_t len;                 /* bytes, with the blank line; 0: nothing is known */
+struct strobe_http_memo {
+    uint16_t len;                 /* bytes, with the blank line; 0: nothing is remembered */
     uint8_t minor;                /* under this version */
-    uint8_t count;                /* of the fields */
-    struct strobe_http_span host; /* value of Host, from the first byte of the fields on */
-    char bytes[STROBE_HTTP_KNOWN_MAX];
+    struct strobe_http_span host; /* value of Host; AT counts from the first byte of the fields */
+    char bytes[STROBE_HTTP_MEMO_MAX];
 };
 
 struct strobe_http_guard {
     struct strobe_http_limits limits;
-    const struct strobe_http_known *known; /* borrowed, or NULL: passed under the same limits */
+    const struct strobe_http_memo *memo; /* borrowed, or NULL: passed under the same limits */
 
     /* Where it stands. */
     uint32_t line;        /* start of the unfinished line */
@@ -87,7 +86,7 @@ struct strobe_http_guard {
     uint32_t empty_lines; /* before the request line */
     bool has_length;
     bool has_coding;
-    bool repeats; /* the fields are those of `known` */
+    bool repeats; /* the fields are those of the memo */
 
     /* What it found; complete after DONE. */
     struct strobe_http_refusal refusal; /* after BAD */
@@ -105,14 +104,13 @@ struct strobe_http_guard {
     bool chunked;
 };
 
-/* Makes GUARD ready for a head. LIMITS may be NULL: all defaults. KNOWN, borrowed until the head is done, may be NULL
- * too: fields equal to those are not looked at one by one, with the same result. */
+/* Makes GUARD ready for a head. LIMITS may be NULL: all defaults. MEMO, borrowed until the head is done, may be NULL
+ * too: fields equal to those in it are not looked at one by one, with the same result. */
 void strobe_http_guard_init(struct strobe_http_guard *guard, const struct strobe_http_limits *limits,
-                            const struct strobe_http_known *known);
+                            const struct strobe_http_memo *memo);
 
-/* After DONE: notes in KNOWN the fields of this head, or that none are known if they are long or frame a body. */
-void strobe_http_guard_remember(const struct strobe_http_guard *guard, const char *head,
-                                struct strobe_http_known *known);
+/* After DONE: notes in MEMO the fields of this head, or nothing if they are long or frame a body. */
+void strobe_http_guard_remember(const struct strobe_http_guard *guard, const char *head, struct strobe_http_memo *memo);
 
 /* Checks the head that begins at HEAD. LEN counts all bytes that have arrived since init, in one piece: HEAD may
  * move between calls, the bytes seen before must stay the same. Bytes seen before are not read again.

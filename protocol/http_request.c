@@ -39,10 +39,10 @@ struct strobe_http_parts {
     const char *head; /* in the caller's buffer or in head_copy */
     size_t head_len;
     struct strobe_buf head_copy;
-    struct strobe_http_span fields[STROBE_HTTP_FIELD_COUNT]; /* from guard.fields_from on; at 0: not there */
+    struct strobe_http_memo memo; /* what `fields`, `repeated` and `open` hold is of its bytes, if it has any */
+    struct strobe_http_span fields[STROBE_HTTP_FIELD_COUNT]; /* AT counts from guard.fields_from on; 0: not there */
     uint32_t repeated;                                       /* bit f: field f came more than once */
     bool open;                                               /* the connection may serve another request */
-    struct strobe_http_known known;                          /* if anything is known: these three are about it */
     enum strobe_http_field naming;                           /* the name that waits for its value */
     bool named;                                              /* a name waits */
     bool twice;                                              /* a singleton came again */
@@ -302,7 +302,6 @@ static void read_fields(struct strobe_http_parts *parts) {
     size_t at = parts->guard.fields_from;
     struct strobe_http_span name, value;
 
-    parts->complete = true;
     while (strobe_http_guard_next_field(parts->head, parts->head_len, &at, &name, &value)) {
         note_field(parts, field_of(slice_of(parts, name)), value);
     }
@@ -316,14 +315,14 @@ static void read_line(struct strobe_http_request *request) {
     request->minor = guard->fields_from == 0 ? 1 : guard->minor;
 }
 
-/* Reads the fields of a head that has passed the guard. Results: HEAD, or BAD. */
-static enum strobe_http_step split(struct strobe_http_request *request) {
+/* Reads the head that the guard has passed, with http-parser or without. Results: HEAD, or BAD. */
+static enum strobe_http_step read_head(struct strobe_http_request *request, bool by_parser) {
     struct strobe_http_parts *parts = request->inside;
     const struct strobe_http_guard *guard = &parts->guard;
 
     memset(parts->fields, 0, sizeof(parts->fields));
     parts->repeated = 0;
-    if (needs_parser(guard)) {
+    if (by_parser) {
         http_parser_init(&parts->parser, HTTP_REQUEST);
         parts->parser.data = parts;
         if (!parse(parts, parts->head + guard->start, parts->head_len - guard->start)) return refuse_parse(request);
@@ -332,7 +331,7 @@ static enum strobe_http_step split(struct strobe_http_request *request) {
     }
     if (parts->twice) return refuse(request, 400, "A header field that has one value was sent twice; send it once.");
     parts->open = stays_open(request);
-    if (!guard->limits.parse_all) strobe_http_guard_remember(guard, parts->head, &parts->known);
+    if (!guard->limits.parse_all) strobe_http_guard_remember(guard, parts->head, &parts->memo);
     return STROBE_HTTP_HEAD;
 }
 
@@ -340,15 +339,13 @@ static enum strobe_http_step split(struct strobe_http_request *request) {
 static enum strobe_http_step begin(struct strobe_http_request *request, const char *head, size_t head_len) {
     struct strobe_http_parts *parts = request->inside;
     const struct strobe_http_guard *guard = &parts->guard;
+    bool by_parser = needs_parser(guard);
 
     parts->head = head;
     parts->head_len = head_len;
+    parts->complete = !by_parser;
     read_line(request);
-    if (guard->repeats && !needs_parser(guard)) {
-        parts->complete = true;
-    } else if (split(request) == STROBE_HTTP_BAD) {
-        return STROBE_HTTP_BAD;
-    }
+    if ((by_parser || !guard->repeats) && read_head(request, by_parser) == STROBE_HTTP_BAD) return STROBE_HTTP_BAD;
     request->content_length = guard->content_length;
     request->has_query = guard->has_query;
     request->chunked = guard->chunked;
@@ -488,7 +485,7 @@ static void start(struct strobe_http_request *request) {
     parts->context = NULL;
     parts->left = 0;
     parts->piece = strobe_slice_make(NULL, 0);
-    strobe_http_guard_init(&parts->guard, &parts->limits, &parts->known);
+    strobe_http_guard_init(&parts->guard, &parts->limits, &parts->memo);
 }
 
 void strobe_http_request_setup(uint32_t max_target) {
@@ -617,7 +614,6 @@ size_t strobe_http_request_memory(const struct strobe_http_request *request) {
 
 struct strobe_slice strobe_http_request_field(const struct strobe_http_request *request, enum strobe_http_field field) {
     const struct strobe_http_parts *parts = request->inside;
-
     struct strobe_http_span value = parts->fields[field];
 
     if (parts->head == NULL || value.at == 0) return strobe_slice_make(NULL, 0);

@@ -99,18 +99,19 @@ bool strobe_number_parse_long_double(struct strobe_slice text, long double *valu
 static size_t number_count_digits(uint64_t value) {
     /* clang-format off */
     static const uint64_t powers[] = {
-        0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000,
+        0, /* which itself has a digit */
+        10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000,
         1000000000000, 10000000000000, 100000000000000, 1000000000000000, 10000000000000000, 100000000000000000,
         1000000000000000000, 10000000000000000000u,
     };
     /* clang-format on */
     unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
-    unsigned digits = bits * 1233 >> 12; /* log10(2) is 1233/4096; one too few at most, which the table tells */
+    unsigned digits = bits * 1233 >> 12; /* log10(2) is about 1233/4096: one too few at most, as the table tells */
 
     return digits + (value >= powers[digits]);
 }
 
-/* Writes the two digits of VALUE, below 100, before AT. */
+/* Writes the two digits of VALUE, below 100, before AT. Gives where they begin. */
 static char *number_put_pair(char *at, unsigned value) {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                                 "25262728293031323334353637383940414243444546474849"

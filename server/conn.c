@@ -830,11 +830,12 @@ static bool is_loopback(const union conn_address *address) {
 }
 
 /* A connection within the machine has no path whose rate could be found out. Where BBR is the system's choice, it costs
- * some of each reply and paces large ones; reno is always there, and does nothing without a loss. */
-static void settle_congestion(int fd, const union conn_address *peer) {
-    static const char plain[] = "reno";
+ * some of each reply and paces large ones; reno is in every kernel, and does nothing without a loss. Where it may not
+ * be chosen nothing changes. */
+static void choose_congestion_control(int fd, const union conn_address *peer) {
+    static const char reno[] = "reno";
 
-    if (peer != NULL && is_loopback(peer)) setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof plain - 1);
+    if (peer != NULL && is_loopback(peer)) setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof reno - 1);
 }
 
 struct conn *conn_new(struct worker *worker, const struct door *door, int fd, const union conn_address *peer,
@@ -852,7 +853,7 @@ struct conn *conn_new(struct worker *worker, const struct door *door, int fd, co
     conn->refused = refused;
     conn->reason = CONN_REASON_RESET;
     describe(conn, peer);
-    settle_congestion(fd, peer);
+    choose_congestion_control(fd, peer);
     return conn;
 }
 

@@ -241,34 +241,24 @@ static bool answer_later(struct conn *conn, struct http_conn *http) {
     return true;
 }
 
-static enum conn_answer answer(struct http_call *call, struct http_conn *http, struct strobe_http_refusal refused,
-                               bool is_last);
-
-/* The answer of CALL has to wait. */
-static enum conn_answer wait_or_refuse(struct http_call *call, struct http_conn *http, bool is_last) {
-    return answer_later(call->conn, http) ? CONN_PAUSE : answer(call, http, http_no_memory, is_last);
-}
-
 /* The request is whole: answers CALL, fresh from call_begin(), or refuses it, and makes ready for the next. */
 static enum conn_answer answer(struct http_call *call, struct http_conn *http, struct strobe_http_refusal refused,
                                bool is_last) {
     struct strobe_http_request *request = &http->request;
 
     if (refused.status == 0 && !upload_settle(&http->upload, STROBE_CHANGE_SLICE)) {
-        return wait_or_refuse(call, http, is_last);
+        if (answer_later(call->conn, http)) return CONN_PAUSE;
+        refused = http_no_memory;
     }
     call->draft = &http->draft;
     call->reply.keep_alive = request->keep_alive && !(is_last && conn_stopping(call->conn));
-    if (refused.status != 0) {
-        http_routes_refuse(call, refused);
-    } else {
+    if (refused.status == 0) {
         call->value = upload_value(&http->upload);
         http_routes_answer(call);
+        if (call->is_later && answer_later(call->conn, http)) return CONN_PAUSE;
+        if (call->is_later) refused = http_no_memory; /* nothing was written */
     }
-    if (call->is_later) {
-        call->is_later = false;
-        return wait_or_refuse(call, http, is_last);
-    }
+    if (refused.status != 0) http_routes_refuse(call, refused);
     http->waits = false;
     count_answer(call);
     http->answered++;

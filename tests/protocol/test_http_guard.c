@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -197,6 +198,50 @@ static void test_chunks_may_be_as_large_as_the_bound_together(void **state) {
     assert_int_equal(chunks.refusal.status, 400);
 }
 
+/* A head to PATH whose fields are LEN bytes with the blank line, of which Host's value is "a:80". Its length. */
+static size_t make_head(char *out, const char *path, size_t len) {
+    static const char fields[] = "Host: a:80\r\nX: ";
+    int line = sprintf(out, "GET %s HTTP/1.1\r\n", path);
+    char *at = stpcpy(out + line, fields);
+
+    memset(at, 'x', len - strlen(fields) - 4);
+    memcpy(at + len - strlen(fields) - 4, "\r\n\r\n", 4);
+    return (size_t)line + len;
+}
+
+static void test_fields_that_fit_a_memo_repeat_and_longer_ones_do_not(void **state) {
+    struct strobe_http_memo memo = {0};
+    struct strobe_http_guard guard;
+    size_t len = 0, head_len;
+    char head[512];
+
+    (void)state;
+    for (size_t size = STROBE_HTTP_MEMO_MAX; size <= STROBE_HTTP_MEMO_MAX + 1; size++) {
+        bool fits = size == STROBE_HTTP_MEMO_MAX;
+
+        len = make_head(head, "/", size);
+        strobe_http_guard_init(&guard, NULL, &memo);
+        assert_int_equal(strobe_http_guard_check(&guard, head, len, &head_len), STROBE_PARSE_DONE);
+        assert_false(guard.repeats);
+        strobe_http_guard_remember(&guard, head, &memo);
+        assert_int_equal(memo.len, fits ? size : 0);
+
+        len = make_head(head, "/longer", size);
+        strobe_http_guard_init(&guard, NULL, &memo);
+        assert_int_equal(strobe_http_guard_check(&guard, head, len, &head_len), STROBE_PARSE_DONE);
+        assert_int_equal(guard.repeats, fits);
+        assert_int_equal(head_len, len);
+        assert_int_equal(guard.host.len, 4);
+        assert_memory_equal(head + guard.host.at, "a:80", 4);
+        if (!fits) continue;
+
+        strobe_http_guard_init(&guard, NULL, &memo); /* cut: the fields are read as they come */
+        assert_int_equal(strobe_http_guard_check(&guard, head, len - 1, &head_len), STROBE_PARSE_MORE);
+        assert_int_equal(strobe_http_guard_check(&guard, head, len, &head_len), STROBE_PARSE_DONE);
+        assert_false(guard.repeats);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guard_finds_the_parts_of_a_head),
@@ -205,6 +250,7 @@ int main(void) {
         cmocka_unit_test(test_a_first_byte_that_begins_no_method_is_refused_at_once),
         cmocka_unit_test(test_every_byte_is_in_its_class),
         cmocka_unit_test(test_refusals_say_what_to_do),
+        cmocka_unit_test(test_fields_that_fit_a_memo_repeat_and_longer_ones_do_not),
         cmocka_unit_test(test_chunks_end_where_the_blank_line_ends),
         cmocka_unit_test(test_chunks_are_framed_up_to_the_trailers_in_every_cut),
         cmocka_unit_test(test_chunks_may_be_as_large_as_the_bound_together),

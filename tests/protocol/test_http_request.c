@@ -914,10 +914,10 @@ static void test_heads_read_without_http_parser_are_what_it_reads(void **state) 
     }
 }
 
-#define TEN "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+#define HUNDRED "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 
 /* Streams of requests that have the fields of the one before, almost those, and quite others. */
-static void test_fields_that_are_known_come_to_what_they_came_to(void **state) {
+static void test_fields_that_come_again_come_to_the_same(void **state) {
     static const char *const lines[] = {
         "GET /kv/k HTTP/1.1\r\n",    "HEAD /a?b HTTP/1.1\r\n", "\r\nGET /longer HTTP/1.1\r\n",
         "DELETE /k HTTP/1.0\r\n",    "OPTIONS * HTTP/1.1\r\n", "GET http://b:1/x HTTP/1.1\r\n",
@@ -930,8 +930,8 @@ static void test_fields_that_are_known_come_to_what_they_came_to(void **state) {
         "Connection: keep-alive\r\n\r\n",
         "Host: a\r\nContent-Length: 3\r\nTTL: 5\r\n\r\nabc",
         "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "Host: a\r\nX: " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
-        "\r\nRange: bytes=0-\r\n\r\n", /* too long to be known */
+        "Host: a\r\nX: " HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
+        "\r\nRange: bytes=0-\r\n\r\n", /* too long to be remembered */
     };
     enum { REQUESTS = 5, STREAM = REQUESTS * 1200 };
     struct transcript ours, theirs;
@@ -1191,7 +1191,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_is_read_after_close),
         cmocka_unit_test(test_every_known_field_is_found),
         cmocka_unit_test(test_heads_read_without_http_parser_are_what_it_reads),
-        cmocka_unit_test(test_fields_that_are_known_come_to_what_they_came_to),
+        cmocka_unit_test(test_fields_that_come_again_come_to_the_same),
         cmocka_unit_test(test_lists_may_be_sent_in_several_fields),
         cmocka_unit_test(test_an_absolute_target_outranks_host),
         cmocka_unit_test(test_limits_can_be_set),

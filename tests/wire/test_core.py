@@ -27,20 +27,23 @@ def few_descriptors():
 
 
 SOCK_DIAG_BY_FAMILY, INET_DIAG_CONG, NETLINK_SOCK_DIAG = 20, 4, 4  # linux/sock_diag.h, inet_diag.h, netlink.h
-NLM_F_REQUEST_DUMP, NLMSG_DONE, ESTABLISHED = 0x301, 3, 1
+NLM_F_REQUEST_DUMP, NLMSG_ERROR, NLMSG_DONE, ESTABLISHED = 0x301, 2, 3, 1
 
 
 def congestion_control(family, local, remote):
     """How the system holds back what the TCP socket at port LOCAL sends to port REMOTE: "reno", "cubic", "bbr"."""
     ask = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 1 << (INET_DIAG_CONG - 1), 1 << ESTABLISHED) + bytes(48)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(strobe_test.PATIENCE)
         kernel.send(struct.pack("=IHHII", 16 + len(ask), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0) + ask)
         while True:
             rest = kernel.recv(1 << 20)
             while rest:
                 length, kind = struct.unpack_from("=IH", rest)
+                if kind == NLMSG_ERROR:
+                    raise unittest.SkipTest("this system does not tell of its connections")
                 if kind == NLMSG_DONE:
-                    return None
+                    raise AssertionError(f"no connection from port {local} to {remote}")
                 if struct.unpack_from(">HH", rest, 20) == (local, remote):  # behind the header and four bytes
                     at = 16 + 72
                     while at < length:
@@ -49,6 +52,16 @@ def congestion_control(family, local, remote):
                             return rest[at + 4:at + size].rstrip(b"\0").decode()
                         at += (size + 3) & ~3
                 rest = rest[(length + 3) & ~3:]
+
+
+def own_address():
+    """An IPv4 address of this machine that is no loopback, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
+        try:
+            door.connect(("192.0.2.1", 9))  # RFC 5737's; nothing is sent
+        except OSError:
+            return None
+        return door.getsockname()[0]
 
 
 def has_address(family, address):
@@ -460,14 +473,42 @@ class Start(unittest.TestCase):
             door.sendall(b"PING\r\n")
             self.assertEqual(door.recv(100), b"+PONG\r\n")
 
-    def test_connections_within_the_machine_are_not_paced(self):
-        for address, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
-            if not has_address(family, address):
-                self.skipTest("this machine has no IPv6 loopback")
-            with Server("--bind", address) as server, socket.create_connection((address, server.port)) as client:
+    def control_of(self, *options, source, target):
+        """The congestion control of strobed's side of a connection from SOURCE to TARGET."""
+        family = socket.AF_INET6 if ":" in target else socket.AF_INET
+        with Server("--bind", target, *options) as server:
+            with socket.create_connection((target, server.port), source_address=(source, 0)) as client:
                 client.sendall(b"PING\r\n")
                 self.assertEqual(client.recv(100), b"+PONG\r\n")
-                self.assertEqual(congestion_control(family, server.port, client.getsockname()[1]), "reno")
+                return congestion_control(family, server.port, client.getsockname()[1])
+
+    def skip_unless_reno_is_a_choice(self):
+        with socket.socket() as plain:
+            default = plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+            if default == b"reno":
+                self.skipTest("reno is what every connection has here")
+            try:
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+            except OSError:
+                self.skipTest("reno may not be chosen here")
+        try:
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG).close()
+        except OSError:
+            self.skipTest("this system does not tell of its connections")
+        return default.decode()
+
+    def test_connections_within_the_machine_are_not_paced(self):
+        default = self.skip_unless_reno_is_a_choice()
+        self.assertEqual(self.control_of(source="127.0.0.1", target="127.0.0.1"), "reno")
+        self.assertEqual(self.control_of(source="127.1.2.3", target="127.0.0.1"), "reno")
+        if (address := own_address()) is not None:
+            self.assertEqual(self.control_of("--insecure", "yes", source=address, target=address), default)
+
+    def test_ipv6_connections_within_the_machine_are_not_paced(self):
+        self.skip_unless_reno_is_a_choice()
+        if not has_address(socket.AF_INET6, "::1"):
+            self.skipTest("this machine has no IPv6 loopback")
+        self.assertEqual(self.control_of(source="::1", target="::1"), "reno")
 
     def test_ready_is_told_to_the_service_manager(self):
         with tempfile.TemporaryDirectory() as folder:
