@@ -7,6 +7,7 @@
  * Always: for one place and one snapshot s there is at most one copy with after < s <= mark. A copy's image is
  * never written. An entry named by a copy lives: it is in the map, or *owned* by the newest copy that names
  * it. When that copy goes the entry passes to the next older one that names it, and dies when there is none.
+ * A copy that *leaves* is none of these any more: its image may name what is gone.
  * A copy names an entry that is taken out now exactly if it covers its place and was frozen when the shard's version
  * counter had reached the entry's version: since then the entry was never out of its segment.
  * On failure: copies_add allocates first.
@@ -113,7 +114,7 @@ struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s)
     struct walk walk = {.copies = copies, .hash = hash};
     struct copy *copy;
 
-    while ((copy = walk_next(&walk)) && !(copy->after < s && s <= copy->mark))
+    while ((copy = walk_next(&walk)) && (copy->leaves || !(copy->after < s && s <= copy->mark)))
         ;
     return copy;
 }
@@ -125,7 +126,8 @@ STROBE_INSIDE static struct copy *newest_naming(const struct copies *copies, uin
     struct copy *newest = NULL, *copy;
 
     while ((copy = walk_next(&walk))) {
-        if (copy->frozen >= version && copy->mark < below && (!newest || copy->mark > newest->mark)) newest = copy;
+        if (copy->frozen >= version && copy->mark < below && !copy->leaves && (!newest || copy->mark > newest->mark))
+            newest = copy;
     }
     return newest;
 }
@@ -158,28 +160,40 @@ STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy) 
     copies->of_bits[copy->bits]--;
 }
 
-uint32_t copies_remove(struct copies *copies, struct copy *copy,
-                       uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
-                       const void *context) {
-    uint32_t looked = 0;
+/* The first slot from FROM on whose entry COPY owns, or SEGMENT_SLOTS_MAX. */
+STROBE_INSIDE static uint32_t next_owned(const struct copy *copy, uint32_t from) {
+    for (uint32_t word = from / 64; word < COPY_OWNED_WORDS; word++) {
+        uint64_t left = copy->owned[word];
 
-    unlink_copy(copies, copy);
-    if (copies->count == 0) return 0;
-    for (unsigned word = 0; word < COPY_OWNED_WORDS; word++) {
-        for (uint64_t left = copy->owned[word]; left; left &= left - 1) {
-            segment_slot slot = (segment_slot)(word * 64 + (unsigned)__builtin_ctzll(left));
-            struct strobe_entry *entry = segment_entry(copy->image, slot);
-            uint64_t hash = hash_entry(context, entry);
-            struct copy *older = newest_naming(copies, hash, strobe_entry_version(entry), copy->mark);
-
-            looked++;
-            if (!older) continue;
-            own(older, hash, entry);
-            copy->owned[word] &= ~(left & (~left + 1));
-            copy->owned_bytes -= strobe_entry_memory(entry);
-        }
+        if (word == from / 64) left &= ~UINT64_C(0) << (from % 64);
+        if (left) return word * 64 + (uint32_t)__builtin_ctzll(left);
     }
-    return looked;
+    return SEGMENT_SLOTS_MAX;
+}
+
+/* The entry in SLOT, which COPY owns, goes to the next older copy that names it, if there is one. */
+STROBE_INSIDE static void hand_on(struct copies *copies, struct copy *copy, uint32_t slot, copies_hash *hash_entry,
+                                  const void *context) {
+    struct strobe_entry *entry = segment_entry(copy->image, (segment_slot)slot);
+    uint64_t hash = hash_entry(context, entry);
+    struct copy *older = newest_naming(copies, hash, strobe_entry_version(entry), copy->mark);
+
+    if (!older) return;
+    own(older, hash, entry);
+    copy->owned[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
+    copy->owned_bytes -= strobe_entry_memory(entry);
+}
+
+bool copies_remove(struct copies *copies, struct copy *copy, copies_hash *hash_entry, const void *context,
+                   uint32_t *budget) {
+    copy->leaves = true;
+    while (copies->count > 1 && (copy->handed = next_owned(copy, copy->handed)) < SEGMENT_SLOTS_MAX) {
+        if (*budget == 0) return false;
+        --*budget;
+        hand_on(copies, copy, copy->handed++, hash_entry, context);
+    }
+    unlink_copy(copies, copy);
+    return true;
 }
 
 uint64_t copy_bytes(const struct copy *copy) {

@@ -14,8 +14,10 @@ struct copy {
     uint64_t prefix;
     uint64_t frozen; /* the shard's version counter when it was made */
     uint64_t owned_bytes SHARD_GUARDED;
-    uint32_t pins SHARD_GUARDED; /* readers at work in it */
-    uint32_t bits;
+    uint32_t pins SHARD_GUARDED;   /* readers at work in it */
+    uint32_t handed SHARD_GUARDED; /* while it leaves: its slots before this one have been seen to */
+    uint8_t bits;
+    bool leaves SHARD_GUARDED; /* nobody needs it: it shows nothing and is given nothing, it only hands on */
     /* A bit for each slot whose entry was taken out of the map since and lives for this copy only. */
     uint64_t owned[COPY_OWNED_WORDS] SHARD_GUARDED;
 };
@@ -48,11 +50,14 @@ struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s)
 /* Hands ENTRY, just taken out of the map, to the newest copy that names it. False: none does, it is the caller's. */
 bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) STROBE_INSIDE;
 
-/* Takes COPY out. What it owned goes to the next older copies that name it; what stays with it dies with it.
- * Returns how many entries it had to look at: each costs a miss or two. */
-uint32_t copies_remove(struct copies *copies, struct copy *copy,
-                       uint64_t (*hash_entry)(const void *context, const struct strobe_entry *entry),
-                       const void *context) STROBE_INSIDE;
+/* The hash of ENTRY's key. */
+typedef uint64_t copies_hash(const void *context, const struct strobe_entry *entry);
+
+/* Takes COPY, which nobody needs, out. What it owned goes to the next older copies that name it; what stays with it dies
+ * with it. Looks at *BUDGET entries at most, which costs a miss or two each, and lowers it. Results: false when there
+ * are more; then it is to be called again, and the lock may be let go in between. */
+bool copies_remove(struct copies *copies, struct copy *copy, copies_hash *hash_entry, const void *context,
+                   uint32_t *budget) STROBE_INSIDE;
 
 /* Frees a copy that was taken out, with what it owns. Needs no lock: nobody else knows it. Returns the bytes given
  * back. */

@@ -327,7 +327,7 @@ struct dead {
     struct strobe_map *map;
     uint64_t lowest, highest; /* numbers of the snapshots that need less now: only their copies are looked at */
     struct table *table;      /* whose copies are looked at */
-    uint32_t work;            /* done under this hold of the lock */
+    uint32_t budget;          /* entries to be looked at, and copies, under this hold of the lock */
     struct copy *copies;
     struct table *tables;
 };
@@ -340,8 +340,8 @@ static uint64_t hash_of(const void *context, const struct strobe_entry *entry) {
     return hash_bytes(&map->world.hash, key, len);
 }
 
-/* Entries to be handed on under one hold of a lock, about: some tens of microseconds. */
-#define REAP_WORK 128u
+/* The budget of a hold: some tens of microseconds. */
+#define REAP_BUDGET 128u
 
 /* Takes COPY out if nobody needs it. False: enough for one hold of the lock. */
 STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy) {
@@ -351,11 +351,12 @@ STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy) {
     if (dead->highest <= copy->after || copy->mark < dead->lowest || copy->pins ||
         snapshots_need(&map->snapshots, copy->after, copy->mark, range_end(copy->prefix, copy->bits)))
         return true;
-    dead->work += 1 + copies_remove(&dead->table->copies, copy, hash_of, map);
+    if (!copies_remove(&dead->table->copies, copy, hash_of, map, &dead->budget)) return false;
     copy->next = dead->copies;
     dead->copies = copy;
     if (dead->table->copies.count == 0) copies_fini(&dead->table->copies, map->world.allocator);
-    return dead->work < REAP_WORK;
+    if (dead->budget > 0) dead->budget--;
+    return dead->budget > 0;
 }
 
 /* Takes out the flushed tables of SHARD that nobody needs any more. */
@@ -388,7 +389,7 @@ STROBE_OUTSIDE static void bury(struct dead *dead) {
 
 /* What one hold of the lock allows of reap_shard. True: nothing is left to do. */
 STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest) {
-    struct dead dead = {.map = map, .lowest = lowest, .highest = highest};
+    struct dead dead = {.map = map, .lowest = lowest, .highest = highest, .budget = REAP_BUDGET};
     bool whole;
 
     shard_enter(shard);
@@ -405,7 +406,7 @@ STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard
 }
 
 /* Frees what SHARD kept for snapshots with numbers from LOWEST to HIGHEST, and nobody needs. The lock is let go
- * after every few copies, so that writers get in between. */
+ * after every few copies, and within one that owns much, so that writers get in between. */
 STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest) {
     while (!reap_some(map, shard, lowest, highest))
         ;
@@ -515,8 +516,9 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
      * snapshot that shares it could else take it away, and we would pass over what only we hold. */
     while (!at.end && (position->end || at.prefix < position->prefix)) {
         struct shard *shard = map_shard(map, at.prefix);
-        struct dead dead = {.map = map, .lowest = snapshot->number, .highest = snapshot->number};
+        struct dead dead = {.map = map, .lowest = snapshot->number, .highest = snapshot->number, .budget = REAP_BUDGET};
         struct copy *copy;
+        bool whole = true;
 
         shard_enter(shard);
         dead.table = table_for(shard, snapshot);
@@ -531,10 +533,11 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
         at.end = at.prefix == 0;
         if (!position->end && (at.end || at.prefix > position->prefix)) at = *position;
         keep_from(snapshot, &at);
-        if (copy) (void)reap_copy(&dead, copy);
-        reap_tables(shard, &dead);
+        if (copy) whole = reap_copy(&dead, copy);
+        if (whole) reap_tables(shard, &dead);
         shard_leave(shard);
         bury(&dead);
+        if (!whole) reap_shard(map, shard, snapshot->number, snapshot->number);
     }
 }
 

@@ -50,7 +50,9 @@ static uint64_t hash_of(const void *context, const struct strobe_entry *entry) {
 }
 
 LOCK_UNCHECKED static void drop(struct bench *b, struct copy *copy) {
-    copies_remove(&b->copies, copy, hash_of, b);
+    uint32_t budget = 1;
+
+    assert_true(copies_remove(&b->copies, copy, hash_of, b, &budget));
     (void)copy_free(&b->w.memory.allocator, copy);
 }
 
@@ -145,6 +147,64 @@ LOCK_UNCHECKED static void test_an_older_copy_that_goes_first_takes_nothing_alon
     bench_close(&b);
 }
 
+/* The hash of a key of one letter that bench_add gave it. */
+static uint64_t hash_of_letter(const void *context, const struct strobe_entry *entry) {
+    size_t len;
+
+    (void)context;
+    return (uint64_t)(unsigned char)*strobe_entry_key(entry, &len) << 40;
+}
+
+LOCK_UNCHECKED static struct strobe_entry *bench_add(struct bench *b, const char *letter) {
+    struct strobe_key key = {letter, (uint64_t)(unsigned char)*letter << 40, 1};
+    struct strobe_entry *entry = map_world_entry(&b->w, &key, "v", 0);
+
+    entry_set_version(entry, 10);
+    segment_insert(b->segment, key.hash, entry, 0);
+    return entry;
+}
+
+LOCK_UNCHECKED static void test_a_copy_leaves_in_parts_and_shows_and_takes_nothing_meanwhile(void **state) {
+    struct bench b;
+    struct copy *older, *newer;
+    struct strobe_entry *entries[3];
+    uint32_t budget = 1;
+    size_t one;
+
+    (void)state;
+    bench_open(&b);
+    for (int i = 0; i < 3; i++) entries[i] = bench_add(&b, &"abc"[i]);
+    one = strobe_entry_memory(entries[0]);
+    older = freeze(&b, 5, 10);
+    newer = freeze(&b, 9, 12);
+    for (int i = 0; i < 2; i++) {
+        assert_true(copies_own(&b.copies, hash_of_letter(NULL, entries[i]), entries[i]));
+    }
+    assert_int_equal(newer->owned_bytes, 2 * one);
+
+    assert_false(copies_remove(&b.copies, newer, hash_of_letter, NULL, &budget));
+    assert_int_equal(budget, 0);
+    assert_int_equal(newer->owned_bytes, one);
+    assert_int_equal(older->owned_bytes, one);
+    assert_null(shown(&b, b.key.hash, 9));
+    assert_ptr_equal(shown(&b, b.key.hash, 5), older);
+    assert_true(copies_own(&b.copies, hash_of_letter(NULL, entries[2]), entries[2])); /* not by the one that leaves */
+    assert_int_equal(older->owned_bytes, 2 * one);
+
+    budget = 5;
+    assert_true(copies_remove(&b.copies, newer, hash_of_letter, NULL, &budget));
+    assert_int_equal(budget, 4);
+    assert_int_equal(newer->owned_bytes, 0);
+    assert_int_equal(older->owned_bytes, 3 * one);
+    (void)copy_free(&b.w.memory.allocator, newer);
+
+    budget = 0; /* nobody is left to hand anything to */
+    assert_true(copies_remove(&b.copies, older, hash_of_letter, NULL, &budget));
+    (void)copy_free(&b.w.memory.allocator, older);
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
 LOCK_UNCHECKED static void test_an_entry_that_no_copy_names_stays_the_callers(void **state) {
     struct bench b;
     struct copy *copy;
@@ -215,6 +275,7 @@ int main(void) {
         cmocka_unit_test(test_copies_of_every_depth_are_found),
         cmocka_unit_test(test_a_removed_entry_goes_to_the_newest_copy_that_names_it),
         cmocka_unit_test(test_an_older_copy_that_goes_first_takes_nothing_along),
+        cmocka_unit_test(test_a_copy_leaves_in_parts_and_shows_and_takes_nothing_meanwhile),
         cmocka_unit_test(test_an_entry_that_no_copy_names_stays_the_callers),
         cmocka_unit_test(test_many_copies_are_all_found_again),
         cmocka_unit_test(test_copies_of_many_segments_are_spread_over_the_chains),

@@ -585,6 +585,34 @@ static void test_forgetting_gives_memory_back_on_the_way(void **state) {
     map_world_close(&w);
 }
 
+/* Copies that own more than one hold of the lock may hand on (REAP_BUDGET), some of it to an older copy. */
+static void test_forgetting_large_copies_leaves_none_of_them_behind(void **state) {
+    struct map_world w;
+    struct strobe_snapshot *older, *newer;
+    struct strobe_position end = {.end = true};
+    struct strobe_stats one, both, after;
+
+    (void)state;
+    map_world_open(&w, 2);
+    map_world_fill(&w, "k", 20000);
+    older = shoot(&w);
+    map_world_fill(&w, "k", 10000);
+    map_world_stats(&w, &one);
+    newer = shoot(&w);
+    map_world_fill(&w, "k", 20000);
+    map_world_stats(&w, &both);
+    assert_int_equal(both.copies, 2 * one.copies);
+    assert_true(one.copies < 20000 / 128); /* so each has more */
+    strobe_snapshot_forget(newer, &end);
+    map_world_stats(&w, &after);
+    assert_int_equal(after.copies, one.copies);
+    assert_true(after.snapshot_bytes > one.snapshot_bytes); /* the older got what it names */
+    strobe_snapshot_close(older);
+    assert_no_snapshot_memory(&w);
+    strobe_snapshot_close(newer);
+    map_world_close(&w);
+}
+
 static void test_a_forgotten_flushed_table_is_given_back_shard_by_shard(void **state) {
     struct map_world w;
     struct strobe_snapshot *snapshot;
@@ -1149,6 +1177,7 @@ int main(void) {
         cmocka_unit_test(test_memory_is_at_most_a_copy_per_segment_and_what_was_replaced),
         cmocka_unit_test(test_many_snapshots_without_writes_between_share_one_copy),
         cmocka_unit_test(test_forgetting_gives_memory_back_on_the_way),
+        cmocka_unit_test(test_forgetting_large_copies_leaves_none_of_them_behind),
         cmocka_unit_test(test_a_forgotten_flushed_table_is_given_back_shard_by_shard),
         cmocka_unit_test(test_any_order_of_closing_frees_everything_and_harms_nobody),
         cmocka_unit_test(test_too_many_are_refused_while_all_are_in_use),
