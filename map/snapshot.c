@@ -341,7 +341,7 @@ static uint64_t hash_of(const void *context, const struct strobe_entry *entry) {
 }
 
 /* The budget of a hold: some tens of microseconds. */
-#define REAP_BUDGET 128u
+#define REAP_BUDGET 64u
 
 /* Takes COPY out if nobody needs it. False: enough for one hold of the lock. */
 STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy) {
