@@ -53,9 +53,9 @@ bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry
 /* The hash of ENTRY's key. */
 typedef uint64_t copies_hash(const void *context, const struct strobe_entry *entry);
 
-/* Takes COPY, which nobody needs, out. What it owned goes to the next older copies that name it; what stays with it dies
- * with it. Looks at *BUDGET entries at most, which costs a miss or two each, and lowers it. Results: false when there
- * are more; then it is to be called again, and the lock may be let go in between. */
+/* Takes COPY, which nobody needs, out. What it owned goes to the next older copies that name it; what stays with it
+ * dies with it. Looks at *BUDGET entries at most, which costs a miss or two each, and lowers it. Results: false when
+ * there are more; then it is to be called again, and the lock may be let go in between. */
 bool copies_remove(struct copies *copies, struct copy *copy, copies_hash *hash_entry, const void *context,
                    uint32_t *budget) STROBE_INSIDE;
 
