@@ -353,6 +353,8 @@ static bool skip_repeated(struct strobe_http_guard *guard, const char *head, siz
         return false;
     }
     guard->host = (struct strobe_http_span){.at = from + memo->host.at, .len = memo->host.len};
+    guard->has_length = memo->has_length;
+    guard->content_length = memo->content_length;
     guard->line = guard->scanned = from + memo->len;
     guard->repeats = true;
     return true;
@@ -365,9 +367,11 @@ void strobe_http_guard_remember(const struct strobe_http_guard *guard, const cha
     uint32_t len = guard->line - guard->fields_from;
 
     memo->len = 0;
-    if (len > sizeof memo->bytes || guard->has_length || guard->has_coding) return;
+    if (len > sizeof memo->bytes || guard->has_coding || guard->content_length > UINT32_MAX) return;
     memo->len = (uint16_t)len;
     memo->minor = guard->minor;
+    memo->has_length = guard->has_length;
+    memo->content_length = (uint32_t)guard->content_length;
     memo->host.at = guard->host.len > 0 ? guard->host.at - guard->fields_from : 0;
     memo->host.len = guard->host.len;
     memcpy(memo->bytes, head + guard->fields_from, len);

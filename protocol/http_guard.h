@@ -66,10 +66,12 @@ struct strobe_http_limits {
 };
 
 /* Header fields that have passed, word for word, and what they came to: who keeps a connection sends the same ones with
- * every request. Those that frame a body are none of these. */
+ * every request. Those of a chunked body are none of these. */
 struct strobe_http_memo {
-    uint16_t len;                 /* bytes, with the blank line; 0: nothing is remembered */
-    uint8_t minor;                /* under this version */
+    uint16_t len;  /* bytes, with the blank line; 0: nothing is remembered */
+    uint8_t minor; /* under this version */
+    bool has_length;
+    uint32_t content_length;      /* a longer body is not remembered */
     struct strobe_http_span host; /* value of Host; AT counts from the first byte of the fields */
     char bytes[STROBE_HTTP_MEMO_MAX];
 };
@@ -109,7 +111,7 @@ struct strobe_http_guard {
 void strobe_http_guard_init(struct strobe_http_guard *guard, const struct strobe_http_limits *limits,
                             const struct strobe_http_memo *memo);
 
-/* After DONE: notes in MEMO the fields of this head, or nothing if they are long or frame a body. */
+/* After DONE: notes in MEMO the fields of this head, or nothing if they are long or of a chunked body. */
 void strobe_http_guard_remember(const struct strobe_http_guard *guard, const char *head, struct strobe_http_memo *memo);
 
 /* Checks the head that begins at HEAD. LEN counts all bytes that have arrived since init, in one piece: HEAD may

@@ -5,8 +5,8 @@
  *
  * A head that says nothing of a body and has an ordinary target (most GETs) is not shown to http-parser: nothing in it
  * says where the next request begins, so the two cannot see different requests, and its fields are read from the lines
- * that the guard has passed. Fields that are those of the connection's last request, word for word, are not read
- * again. The tests read every head both ways (limits.parse_all).
+ * that the guard has passed. Fields that are those of the connection's last request, word for word, are not read again:
+ * http-parser goes on from where it stood behind them. The tests read every head both ways (limits.parse_all).
  *
  * Always: http-parser is given a head in one piece, so a name or a value is whole when it is used; it is given only
  * bytes that the guard has passed, so that the two must agree, and a request on which they do not is refused. Places in
@@ -43,6 +43,7 @@ struct strobe_http_parts {
     struct strobe_http_span fields[STROBE_HTTP_FIELD_COUNT]; /* AT counts from guard.fields_from on; 0: not there */
     uint32_t repeated;                                       /* bit f: field f came more than once */
     bool open;                                               /* the connection may serve another request */
+    struct http_parser behind;                               /* as it stood behind them, if they announce a body */
     enum strobe_http_field naming;                           /* the name that waits for its value */
     bool named;                                              /* a name waits */
     bool twice;                                              /* a singleton came again */
@@ -332,6 +333,7 @@ static enum strobe_http_step read_head(struct strobe_http_request *request, bool
     if (parts->twice) return refuse(request, 400, "A header field that has one value was sent twice; send it once.");
     parts->open = stays_open(request);
     if (!guard->limits.parse_all) strobe_http_guard_remember(guard, parts->head, &parts->memo);
+    if (by_parser) parts->behind = parts->parser;
     return STROBE_HTTP_HEAD;
 }
 
@@ -345,7 +347,12 @@ static enum strobe_http_step begin(struct strobe_http_request *request, const ch
     parts->head_len = head_len;
     parts->complete = !by_parser;
     read_line(request);
-    if ((by_parser || !guard->repeats) && read_head(request, by_parser) == STROBE_HTTP_BAD) return STROBE_HTTP_BAD;
+    if (!guard->repeats || (by_parser && guard->form != STROBE_HTTP_FORM_ORIGIN)) {
+        if (read_head(request, by_parser) == STROBE_HTTP_BAD) return STROBE_HTTP_BAD;
+    } else if (by_parser) { /* it announces a body as the one before: the parser stands where it stood then */
+        parts->parser = parts->behind;
+        parts->complete = guard->content_length == 0;
+    }
     request->content_length = guard->content_length;
     request->has_query = guard->has_query;
     request->chunked = guard->chunked;

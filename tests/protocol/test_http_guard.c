@@ -242,6 +242,36 @@ static void test_fields_that_fit_a_memo_repeat_and_longer_ones_do_not(void **sta
     }
 }
 
+static void test_only_bodies_of_a_short_known_length_are_remembered(void **state) {
+    static const struct {
+        const char *head;
+        bool remembered;
+    } rows[] = {
+        {"PUT /k HTTP/1.1\r\nHost: a\r\nContent-Length: 4294967295\r\n\r\n", true},
+        {"PUT /k HTTP/1.1\r\nHost: a\r\nContent-Length: 4294967296\r\n\r\n", false},
+        {"PUT /k HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct strobe_http_memo memo = {.len = 1};
+        struct strobe_http_guard guard;
+        size_t head_len;
+
+        strobe_http_guard_init(&guard, NULL, NULL);
+        assert_int_equal(strobe_http_guard_check(&guard, rows[i].head, strlen(rows[i].head), &head_len),
+                         STROBE_PARSE_DONE);
+        strobe_http_guard_remember(&guard, rows[i].head, &memo);
+        assert_int_equal(memo.len > 0, rows[i].remembered);
+        if (!rows[i].remembered) continue;
+        strobe_http_guard_init(&guard, NULL, &memo);
+        assert_int_equal(strobe_http_guard_check(&guard, rows[i].head, strlen(rows[i].head), &head_len),
+                         STROBE_PARSE_DONE);
+        assert_true(guard.repeats && guard.has_length);
+        assert_int_equal(guard.content_length, 4294967295);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guard_finds_the_parts_of_a_head),
@@ -251,6 +281,7 @@ int main(void) {
         cmocka_unit_test(test_every_byte_is_in_its_class),
         cmocka_unit_test(test_refusals_say_what_to_do),
         cmocka_unit_test(test_fields_that_fit_a_memo_repeat_and_longer_ones_do_not),
+        cmocka_unit_test(test_only_bodies_of_a_short_known_length_are_remembered),
         cmocka_unit_test(test_chunks_end_where_the_blank_line_ends),
         cmocka_unit_test(test_chunks_are_framed_up_to_the_trailers_in_every_cut),
         cmocka_unit_test(test_chunks_may_be_as_large_as_the_bound_together),
