@@ -110,13 +110,21 @@ STROBE_INSIDE static struct copy *walk_next(struct walk *walk) {
     }
 }
 
-struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s) {
+STROBE_INSIDE static struct copy *find(const struct copies *copies, uint64_t hash, uint64_t s, bool leaves) {
     struct walk walk = {.copies = copies, .hash = hash};
     struct copy *copy;
 
-    while ((copy = walk_next(&walk)) && (copy->leaves || !(copy->after < s && s <= copy->mark)))
+    while ((copy = walk_next(&walk)) && (copy->leaves != leaves || !(copy->after < s && s <= copy->mark)))
         ;
     return copy;
+}
+
+struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s) {
+    return find(copies, hash, s, false);
+}
+
+struct copy *copies_find_leaving(const struct copies *copies, uint64_t hash, uint64_t s) {
+    return find(copies, hash, s, true);
 }
 
 /* The newest copy older than BELOW that names an entry of VERSION at HASH. */

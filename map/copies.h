@@ -47,6 +47,9 @@ struct copy *copies_add(struct copies *copies, const struct strobe_allocator *al
 /* The copy that shows snapshot S the place HASH, or NULL. */
 struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s) STROBE_INSIDE;
 
+/* The copy that did so and leaves, or NULL. */
+struct copy *copies_find_leaving(const struct copies *copies, uint64_t hash, uint64_t s) STROBE_INSIDE;
+
 /* Hands ENTRY, just taken out of the map, to the newest copy that names it. False: none does, it is the caller's. */
 bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) STROBE_INSIDE;
 

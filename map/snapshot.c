@@ -505,6 +505,25 @@ static void keep_from(struct strobe_snapshot *snapshot, const struct strobe_posi
     list_leave(&snapshot->map->snapshots);
 }
 
+/* Goes on with the copy that showed SNAPSHOT the place PREFIX of SHARD, until it is gone. */
+STROBE_OUTSIDE static void reap_rest(struct strobe_snapshot *snapshot, struct shard *shard, uint64_t prefix) {
+    uint64_t number = snapshot->number;
+    bool whole = false;
+
+    while (!whole) {
+        struct dead dead = {.map = snapshot->map, .lowest = number, .highest = number, .budget = REAP_BUDGET};
+        struct copy *copy;
+
+        shard_enter(shard);
+        dead.table = table_for(shard, snapshot);
+        copy = copies_find_leaving(&dead.table->copies, prefix, number);
+        whole = !copy || reap_copy(&dead, copy);
+        if (whole) reap_tables(shard, &dead);
+        shard_leave(shard);
+        bury(&dead);
+    }
+}
+
 void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strobe_position *position) {
     struct strobe_map *map = snapshot->map;
     struct strobe_position at;
@@ -517,6 +536,7 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
     while (!at.end && (position->end || at.prefix < position->prefix)) {
         struct shard *shard = map_shard(map, at.prefix);
         struct dead dead = {.map = map, .lowest = snapshot->number, .highest = snapshot->number, .budget = REAP_BUDGET};
+        uint64_t place = at.prefix;
         struct copy *copy;
         bool whole = true;
 
@@ -537,7 +557,7 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
         if (whole) reap_tables(shard, &dead);
         shard_leave(shard);
         bury(&dead);
-        if (!whole) reap_shard(map, shard, snapshot->number, snapshot->number);
+        if (!whole) reap_rest(snapshot, shard, place);
     }
 }
 
