@@ -233,9 +233,19 @@ bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct co
     return true;
 }
 
-void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) {
+struct copy **copies_take_chains(struct copies *copies, uint32_t *count) {
+    struct copy **chains = copies->chains;
+
     assert(copies->count == 0);
-    memory_release(allocator, copies->chains, copies->chains_count * sizeof(struct copy *), MEMORY_WORD);
+    *count = copies->chains_count;
     copies->chains = NULL;
     copies->chains_count = 0;
+    return chains;
+}
+
+void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) {
+    uint32_t count;
+    struct copy **chains = copies_take_chains(copies, &count);
+
+    memory_release(allocator, chains, count * sizeof *chains, MEMORY_WORD);
 }

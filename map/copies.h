@@ -72,6 +72,10 @@ uint64_t copy_bytes(const struct copy *copy);
 /* Calls DO_COPY with each copy, which may take that copy out, until it says false. True: it never did. */
 bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy), void *context) STROBE_INSIDE;
 
+/* Takes the chains out, from which all copies are gone: *COUNT of them, for memory_release() without the lock, since an
+ * allocator may use the occasion to tidy up. */
+struct copy **copies_take_chains(struct copies *copies, uint32_t *count) STROBE_INSIDE;
+
 /* Frees the chains. There must be no copies left. */
 void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) STROBE_INSIDE;
 

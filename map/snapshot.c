@@ -329,6 +329,8 @@ struct dead {
     struct table *table;      /* whose copies are looked at */
     uint32_t budget;          /* entries to be looked at, and copies, under this hold of the lock */
     struct copy *copies;
+    struct copy **chains; /* of a table without copies, CHAINS_COUNT of them */
+    uint32_t chains_count;
     struct table *tables;
 };
 
@@ -354,7 +356,10 @@ STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy) {
     if (!copies_remove(&dead->table->copies, copy, hash_of, map, &dead->budget)) return false;
     copy->next = dead->copies;
     dead->copies = copy;
-    if (dead->table->copies.count == 0) copies_fini(&dead->table->copies, map->world.allocator);
+    if (dead->table->copies.count == 0) {
+        dead->chains = copies_take_chains(&dead->table->copies, &dead->chains_count);
+        return false;
+    }
     if (dead->budget > 0) dead->budget--;
     return dead->budget > 0;
 }
@@ -384,6 +389,7 @@ STROBE_OUTSIDE static void bury(struct dead *dead) {
         next = copy->next;
         snapshots_hold(&map->snapshots, 0 - copy_free(map->world.allocator, copy));
     }
+    memory_release(map->world.allocator, dead->chains, dead->chains_count * sizeof(struct copy *), MEMORY_WORD);
     map_free_tables(map, dead->tables);
 }
 
