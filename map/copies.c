@@ -152,7 +152,7 @@ bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry
     struct copy *copy;
 
     if (copies->count == 0) return false;
-    copy = newest_naming(copies, hash, strobe_entry_version(entry), UINT64_MAX);
+    copy = newest_naming(copies, hash, entry_version(entry), UINT64_MAX);
     if (!copy) return false;
     own(copy, hash, entry);
     return true;
@@ -184,7 +184,7 @@ STROBE_INSIDE static void hand_on(struct copies *copies, struct copy *copy, uint
                                   const void *context) {
     struct strobe_entry *entry = segment_entry(copy->image, (segment_slot)slot);
     uint64_t hash = hash_entry(context, entry);
-    struct copy *older = newest_naming(copies, hash, strobe_entry_version(entry), copy->mark);
+    struct copy *older = newest_naming(copies, hash, entry_version(entry), copy->mark);
 
     if (!older) return;
     own(older, hash, entry);

@@ -14,8 +14,10 @@ size_t directory_bytes(const struct directory *directory) {
     return sizeof *directory + (sizeof directory->slots[0] << directory->depth);
 }
 
-struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator, uint32_t depth) {
+struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator,
+                                uint32_t shard_bits, uint32_t depth) {
     struct directory *directory = pool->spare[depth];
+    uint32_t bits = shard_bits + depth;
 
     if (directory) {
         pool->spare[depth] = directory->next;
@@ -23,7 +25,9 @@ struct directory *directory_get(struct directory_pool *pool, const struct strobe
     }
     directory = memory_alloc(allocator, sizeof *directory + (sizeof directory->slots[0] << depth), MEMORY_WORD);
     if (!directory) return NULL;
-    directory->depth = depth;
+    directory->last = (UINT32_C(1) << depth) - 1;
+    directory->depth = (uint8_t)depth;
+    directory->shift = (uint8_t)(bits ? 64 - bits : 0); /* without bits there is one slot, whatever the hash */
     for (size_t i = 0; i < (size_t)1 << depth; i++) atomic_init(&directory->slots[i], 0);
     return directory;
 }

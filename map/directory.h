@@ -13,7 +13,9 @@
  * relaxed order is enough, what it reads is a hint and is never followed. */
 struct directory {
     struct directory *next; /* among the spare ones */
-    uint32_t depth;         /* 2^depth slots; the same for its whole life */
+    uint32_t last; /* 2^depth slots, this is the last's number; like the next two the same for its whole life */
+    uint8_t depth;
+    uint8_t shift; /* right, of a hash: its low bits are then the slot's number, the bits of the shard above */
     _Atomic uint64_t slots[];
 };
 
@@ -23,16 +25,16 @@ struct directory_pool {
     struct directory *spare[DIRECTORY_DEPTH_MAX + 1] SHARD_GUARDED;
 };
 
-/* A directory of DEPTH with undefined slots, or NULL. */
-struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator, uint32_t depth)
-    STROBE_INSIDE;
+/* A directory of DEPTH with undefined slots, or NULL. SHARD_BITS is how many high bits of the hash chose the shard, and
+ * the same for all of a pool. */
+struct directory *directory_get(struct directory_pool *pool, const struct strobe_allocator *allocator,
+                                uint32_t shard_bits, uint32_t depth) STROBE_INSIDE;
 void directory_put(struct directory_pool *pool, struct directory *directory) STROBE_INSIDE;
 void directory_pool_fini(struct directory_pool *pool, const struct strobe_allocator *allocator) STROBE_INSIDE;
 size_t directory_bytes(const struct directory *directory);
 
-/* The slot of HASH; SHIFT is how many of its high bits chose the shard. */
-static inline size_t directory_index(const struct directory *directory, uint64_t hash, uint32_t shift) {
-    return (size_t)((hash << shift) >> 1 >> (63 - directory->depth));
+static inline size_t directory_index(const struct directory *directory, uint64_t hash) {
+    return (size_t)(hash >> directory->shift) & directory->last;
 }
 
 static inline uint64_t directory_word(const struct directory *directory, size_t index) {

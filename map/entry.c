@@ -243,10 +243,6 @@ void entry_destroy(const struct strobe_allocator *allocator, struct strobe_entry
     memory_release(allocator, entry, l.size, MEMORY_WORD);
 }
 
-void entry_set_version(struct strobe_entry *entry, uint64_t version) {
-    entry->version_flags = version << 8 | entry_flags(entry);
-}
-
 const char *strobe_entry_key(const struct strobe_entry *entry, size_t *len) {
     struct entry_layout l = entry_layout(entry);
 
@@ -270,7 +266,7 @@ const char *strobe_entry_type(const struct strobe_entry *entry, size_t *len) {
 }
 
 uint64_t strobe_entry_version(const struct strobe_entry *entry) {
-    return entry->version_flags >> 8;
+    return entry_version(entry);
 }
 
 uint64_t strobe_entry_expiry(const struct strobe_entry *entry) {

@@ -6,6 +6,9 @@
 
 #include "map/map.h"
 
+#define USUAL(condition)   __builtin_expect(!!(condition), 1)
+#define UNUSUAL(condition) __builtin_expect(!!(condition), 0)
+
 #define ENTRY_EXPIRES 1u
 #define ENTRY_TYPE    2u
 #define ENTRY_BLOB    4u
@@ -20,42 +23,70 @@ static inline unsigned entry_flags(const struct strobe_entry *entry) {
     return (unsigned)(entry->version_flags & 255);
 }
 
-/* Whether two runs of LEN bytes are equal; short keys, which is most of them, without a call. */
-static inline bool entry_same_bytes(const void *a, const void *b, size_t len) {
-    uint64_t first_a, first_b, last_a, last_b;
+#define ENTRY_SHORT_MAX 127u /* bytes of a key or a value: its length takes one byte */
 
-    if (len < 8 || len > 16) return memcmp(a, b, len) == 0;
-    memcpy(&first_a, a, 8);
-    memcpy(&first_b, b, 8);
-    memcpy(&last_a, (const char *)a + len - 8, 8);
-    memcpy(&last_b, (const char *)b + len - 8, 8);
-    return ((first_a ^ first_b) | (last_a ^ last_b)) == 0;
+/* Two runs of at most ENTRY_SHORT_MAX bytes compared or copied, without a call: a function that may make one saves its
+ * registers first. The first word and the last, which may overlap, are all that most keys and values have. */
+static inline bool entry_same_short(const void *a, const void *b, size_t len) {
+    const char *left = a, *right = b;
+    uint64_t x, y;
+
+    if (UNUSUAL(len < sizeof x)) {
+        for (size_t i = 0; i < len; i++)
+            if (left[i] != right[i]) return false;
+        return true;
+    }
+    memcpy(&x, left, sizeof x);
+    memcpy(&y, right, sizeof y);
+    if (x != y) return false;
+    memcpy(&x, left + len - sizeof x, sizeof x);
+    memcpy(&y, right + len - sizeof y, sizeof y);
+    if (x != y) return false;
+    for (size_t i = sizeof x; i < len - sizeof x; i += sizeof x) {
+        memcpy(&x, left + i, sizeof x);
+        memcpy(&y, right + i, sizeof y);
+        if (x != y) return false;
+    }
+    return true;
 }
 
-/* memcpy, without a call for the lengths that most keys and values have. */
-static inline void entry_copy(void *to, const void *from, size_t len) {
+static inline void entry_copy_short(void *to, const void *from, size_t len) {
+    struct pair {
+        uint64_t low, high;
+    } pair, last_pair;
+    uint64_t word, last;
     char *t = to;
     const char *f = from;
 
-    if (len < 8 || len > 32) {
-        memcpy(t, f, len);
-    } else if (len <= 16) {
-        uint64_t first, last;
-
-        memcpy(&first, f, 8);
-        memcpy(&last, f + len - 8, 8);
-        memcpy(t, &first, 8);
-        memcpy(t + len - 8, &last, 8);
+    if (USUAL(len >= sizeof pair)) {
+        memcpy(&pair, f, sizeof pair);
+        memcpy(&last_pair, f + len - sizeof pair, sizeof pair);
+        memcpy(t, &pair, sizeof pair);
+        memcpy(t + len - sizeof pair, &last_pair, sizeof pair);
+        for (size_t i = sizeof pair; i < len - sizeof pair; i += sizeof pair) {
+            memcpy(&pair, f + i, sizeof pair);
+            memcpy(t + i, &pair, sizeof pair);
+        }
+    } else if (len >= sizeof word) {
+        memcpy(&word, f, sizeof word);
+        memcpy(&last, f + len - sizeof word, sizeof word);
+        memcpy(t, &word, sizeof word);
+        memcpy(t + len - sizeof word, &last, sizeof word);
     } else {
-        struct {
-            uint64_t a, b;
-        } first, last;
-
-        memcpy(&first, f, 16);
-        memcpy(&last, f + len - 16, 16);
-        memcpy(t, &first, 16);
-        memcpy(t + len - 16, &last, 16);
+        for (size_t i = 0; i < len; i++) t[i] = f[i];
     }
+}
+
+/* The same for any length. */
+static inline bool entry_same_bytes(const void *a, const void *b, size_t len) {
+    return len <= ENTRY_SHORT_MAX ? entry_same_short(a, b, len) : memcmp(a, b, len) == 0;
+}
+
+static inline void entry_copy(void *to, const void *from, size_t len) {
+    if (len <= ENTRY_SHORT_MAX)
+        entry_copy_short(to, from, len);
+    else
+        memcpy(to, from, len);
 }
 
 /* Where everything in an entry is. */
@@ -66,7 +97,7 @@ struct entry_layout {
 
 struct entry_layout entry_layout_full(const struct strobe_entry *entry);
 
-/* Most entries are plain: no flags, and both lengths below 128, in a byte each. */
+/* Most entries are plain: no flags, and both lengths at most ENTRY_SHORT_MAX, in a byte each. */
 static inline bool entry_plain(const struct strobe_entry *entry) {
     uint16_t lengths;
 
@@ -75,7 +106,7 @@ static inline bool entry_plain(const struct strobe_entry *entry) {
 }
 
 static inline bool entry_lengths_plain(size_t key_len, size_t value_len) {
-    return key_len - 1 < 127 && value_len < 128;
+    return key_len - 1 < ENTRY_SHORT_MAX && value_len <= ENTRY_SHORT_MAX;
 }
 
 /* A plain entry of lengths that allow it, owned by the caller. NULL without memory. */
@@ -99,7 +130,12 @@ static inline size_t entry_memory(const struct strobe_entry *entry) {
     return entry_plain(entry) ? entry_layout(entry).size : strobe_entry_memory(entry);
 }
 
-/* Whether ENTRY has this key. The caller has compared the hash's tag already. */
+/* Whether ENTRY, a plain one, has this key. The caller has compared the hash's tag already. */
+static inline bool entry_plain_has_key(const struct strobe_entry *entry, const struct strobe_key *key) {
+    return entry->rest[0] == key->len && entry_same_short(entry->rest + 2, key->data, key->len);
+}
+
+/* The same for any entry. */
 static inline bool entry_has_key(const struct strobe_entry *entry, const struct strobe_key *key) {
     struct entry_layout l = entry_layout(entry);
 
@@ -107,7 +143,13 @@ static inline bool entry_has_key(const struct strobe_entry *entry, const struct 
 }
 
 /* Before the entry is published, under its shard's lock. */
-void entry_set_version(struct strobe_entry *entry, uint64_t version);
+static inline void entry_set_version(struct strobe_entry *entry, uint64_t version) {
+    entry->version_flags = version << 8 | entry_flags(entry);
+}
+
+static inline uint64_t entry_version(const struct strobe_entry *entry) {
+    return entry->version_flags >> 8;
+}
 
 static inline bool entry_expires(const struct strobe_entry *entry) {
     return entry_flags(entry) & ENTRY_EXPIRES;

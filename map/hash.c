@@ -19,36 +19,11 @@
  * A multiplicative hash would be as fast as AES, but for those keys are known that collide under every seed.
  * tests/bench/map_bench prints the cost by key length.
  */
-#include "map/hash.h"
+#include "map/hash_aes.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-/* Little-endian, as every machine the map runs on is (segment.c checks it). */
-static inline uint64_t read64(const unsigned char *bytes) {
-    uint64_t word;
-
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-static inline uint64_t read32(const unsigned char *bytes) {
-    uint32_t word;
-
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-/* 1 to 7 bytes as a little-endian number: loads that overlap instead of a loop. */
-static inline uint64_t read_few(const unsigned char *bytes, size_t len) {
-    if (len >= 4) return read32(bytes) | read32(bytes + len - 4) << (8 * (len - 4));
-    return bytes[0] | (uint64_t)bytes[len / 2] << (8 * (len / 2)) | (uint64_t)bytes[len - 1] << (8 * (len - 1));
-}
 
 /* The last LEN % 8 of the LEN bytes as a little-endian number. */
 static inline uint64_t read_tail(const unsigned char *bytes, size_t len) {
@@ -118,33 +93,8 @@ static uint64_t siphash(const struct hash_key *key, const unsigned char *bytes, 
 
 #if defined(__x86_64__)
 
-#define WITH_AES __attribute__((target("aes")))
-
-static inline __m128i read128(const uint8_t *bytes) {
-    return _mm_loadu_si128((const __m128i *)(const void *)bytes);
-}
-
-WITH_AES static inline __m128i four_rounds(const struct hash_key *key, __m128i block) {
-    for (int i = 0; i < 4; i++) block = _mm_aesenc_si128(block, read128(key->round[i]));
-    return block;
-}
-
 WITH_AES static uint64_t aes_hash(const struct hash_key *key, const unsigned char *bytes, size_t len) {
-    __m128i state;
-
-    if (len <= HASH_BLOCK) {
-        if (len >= 8)
-            state = _mm_set_epi64x((long long)read64(bytes + len - 8), (long long)read64(bytes));
-        else
-            state = _mm_cvtsi64_si128(len ? (long long)read_few(bytes, len) : 0);
-    } else {
-        state = read128(key->mask[0]);
-        for (; len > HASH_BLOCK; bytes += HASH_BLOCK, len -= HASH_BLOCK)
-            state = four_rounds(key, _mm_xor_si128(state, read128(bytes)));
-        state = _mm_xor_si128(state, read128(bytes + len - HASH_BLOCK));
-    }
-    state = four_rounds(key, _mm_xor_si128(state, read128(key->mask[len])));
-    return (uint64_t)_mm_cvtsi128_si64(state);
+    return hash_aes(key, bytes, len);
 }
 
 static bool has_aes(void) {

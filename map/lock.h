@@ -16,6 +16,7 @@
 #if defined(__clang__)
 extern struct strobe_lock_class strobe_snapshots_lock __attribute__((acquired_after(strobe_shard_lock)));
 #define SHARD_GUARDED     __attribute__((guarded_by(strobe_shard_lock)))
+#define SHARD_TRIES       __attribute__((try_acquire_capability(true, strobe_shard_lock)))
 #define SNAPSHOTS_GUARDED __attribute__((guarded_by(strobe_snapshots_lock)))
 #define SNAPSHOTS_ENTERS  __attribute__((acquire_capability(strobe_snapshots_lock)))
 #define SNAPSHOTS_LEAVES  __attribute__((release_capability(strobe_snapshots_lock)))
@@ -24,6 +25,7 @@ extern struct strobe_lock_class strobe_snapshots_lock __attribute__((acquired_af
 #define LOCK_UNCHECKED    __attribute__((no_thread_safety_analysis))
 #else
 #define SHARD_GUARDED
+#define SHARD_TRIES
 #define SNAPSHOTS_GUARDED
 #define SNAPSHOTS_ENTERS
 #define SNAPSHOTS_LEAVES
@@ -105,6 +107,18 @@ static inline uint64_t lock_enter(struct lock *lock) {
     lock_note_owner(lock);
     lock_time_begin(lock);
     return slept;
+}
+
+/* True: taken. It waits for nobody and makes no call. */
+static inline bool lock_try(struct lock *lock) {
+    uint32_t expected = 0;
+
+    if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return false;
+    lock_note_owner(lock);
+    lock_time_begin(lock);
+    return true;
 }
 
 static inline void lock_leave(struct lock *lock) {

@@ -16,8 +16,8 @@
 #include <time.h>
 
 #include "map/entry.h"
-#include "map/map_private.h"
 #include "map/memory.h"
+#include "map/way.h"
 
 #define SHARDS_DEFAULT    64u
 #define SHARDS_MAX        1024u
@@ -106,6 +106,7 @@ static enum strobe_status set_options(struct strobe_map *map, const struct strob
     else if (!hash_random_seed(seed))
         return STROBE_INVALID;
     map->world.hash = hash_key_from_bytes(seed);
+    map->modern = single_modern(map);
     map->snapshots.max = options->max_snapshots ? options->max_snapshots : SNAPSHOTS_DEFAULT;
     map->snapshots.memory_max = options->snapshot_memory;
     map->snapshots.now_ms = options->now_ms ? options->now_ms : wall_ms;
@@ -154,43 +155,11 @@ struct strobe_key strobe_key(const struct strobe_map *map, const void *key, size
 
 /* ---- Access ----------------------------------------------------------------------------------- */
 
-/* The way to a key's home bucket, read without the lock so that its memory can be asked for before the lock is taken.
- * The directory's memory stays (directory.h); what it says may be out of date, and is followed only after a second look
- * under the lock (way_holds). */
-struct way {
-    const struct directory *directory;
-    const _Atomic uint64_t *slot;
-    uint64_t word;
-    struct bucket *home;
-};
-
-static inline void way_follow(struct way *way, uint64_t hash) {
-    way->word = atomic_load_explicit(way->slot, memory_order_relaxed);
-    way->home = segment_home_bucket(directory_segment(way->word), directory_class(way->word), hash);
-}
-
-LOCK_UNCHECKED static inline struct way way_to(const struct strobe_map *map, const struct shard *shard, uint64_t hash) {
-    struct way way;
-
-    /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
-    way.directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
-    way.slot = &way.directory->slots[directory_index(way.directory, hash, map->world.shard_bits)];
-    way_follow(&way, hash);
-    __builtin_prefetch(way.home);
-    return way;
-}
-
-/* Under the lock: what the way led to is still so. */
-STROBE_INSIDE static inline bool way_holds(const struct way *way, const struct shard *shard) {
-    return atomic_load_explicit(&shard->live.directory, memory_order_relaxed) == way->directory &&
-           atomic_load_explicit(way->slot, memory_order_relaxed) == way->word;
-}
-
 LOCK_UNCHECKED void strobe_enter(struct strobe_map *map, const struct strobe_key *key, struct strobe_access *access) {
     access->map = map;
     access->first = map_shard_index(map, key->hash);
     access->held_many = 0;
-    (void)way_to(map, &map->shards[access->first], key->hash); /* the miss begins before the lock is held, not after */
+    (void)way_to(&map->shards[access->first], key->hash); /* the miss begins before the lock is held, not after */
     access->slept = lock_enter(&map->shards[access->first].lock);
     snapshots_instant(&map->snapshots, &access->instant, &access->newest);
 }
@@ -246,36 +215,6 @@ uint64_t strobe_access_now(const struct strobe_access *access) {
     return access->instant >> CLOCK_COUNT_BITS;
 }
 
-/* The shard of KEY, which the access must hold. */
-STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *access, const struct strobe_key *key) {
-    struct shard *shard = map_shard(access->map, key->hash);
-
-    lock_assert_held(&shard->lock);
-    return shard;
-}
-
-/* The word of KEY's slot, 0 without. */
-STROBE_INSIDE static uint64_t look_on(const struct strobe_map *map, const struct shard *shard,
-                                      const struct strobe_key *key) {
-    uint64_t word = table_word(&shard->live, &map->world, key->hash);
-    segment_slot slot;
-
-    return segment_look(directory_segment(word), directory_class(word), key, &slot);
-}
-
-/* The entry of KEY, dead or alive. *EXPIRES tells whether that can change. */
-STROBE_INSIDE static inline const struct strobe_entry *look(const struct strobe_access *access,
-                                                            const struct strobe_key *key, bool *expires) {
-    const struct shard *shard = shard_of(access, key);
-    uint64_t at = table_word(&shard->live, &access->map->world, key->hash), word;
-    uint32_t place;
-
-    word = segment_glance(segment_home_bucket(directory_segment(at), directory_class(at), key->hash), key, &place);
-    if (!word) word = look_on(access->map, shard, key);
-    *expires = word & SLOT_EXPIRES;
-    return slot_entry(word);
-}
-
 const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key) {
     bool expires;
     const struct strobe_entry *entry = look(access, key, &expires);
@@ -295,7 +234,7 @@ STROBE_INSIDE static inline void count_entry(struct shard *shard, const struct s
 STROBE_INSIDE static inline bool hand_over(struct strobe_map *map, struct shard *shard, const struct segment *segment,
                                            uint64_t hash, struct strobe_entry *old) {
     /* What was written after the last freezing is in no copy: the usual case, and it costs one comparison. */
-    if (strobe_entry_version(old) > segment->frozen || !copies_own(&shard->live.copies, hash, old)) return false;
+    if (entry_version(old) > segment->frozen || !copies_own(&shard->live.copies, hash, old)) return false;
     snapshots_hold(&map->snapshots, entry_memory(old));
     return true;
 }
@@ -314,7 +253,7 @@ struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard,
 STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct shard *shard, uint64_t newest,
                                                 const struct strobe_key *key, struct strobe_entry **entry,
                                                 struct segment **where) {
-    struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
+    struct segment *segment = table_segment(&shard->live, key->hash);
     struct strobe_entry *old = NULL;
     uint64_t expiry = strobe_entry_expiry(*entry);
     segment_slot slot;
@@ -325,7 +264,7 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct s
         table_make_room(&shard->live, &map->world, &shard->pool, key->hash, &segment) != STROBE_OK)
         return STROBE_NO_MEMORY;
 
-    if (__builtin_expect(shard->vigils != 0, 0)) shard_end_vigils(shard, key->hash);
+    if (UNUSUAL(shard->vigils != 0)) shard_end_vigils(shard, key->hash);
     entry_set_version(*entry, ++shard->version);
     if (slot == SEGMENT_NO_SLOT) {
         segment_insert(segment, key->hash, *entry, expiry);
@@ -347,12 +286,10 @@ STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct
     const struct segment *segment = directory_segment(way->word);
     struct strobe_entry *old;
     uint32_t place;
-    uint64_t word;
 
     if (newest > segment->mark || !entry_plain(*entry)) return false;
-    word = segment_glance(way->home, key, &place);
-    old = slot_entry(word);
-    if (!word || strobe_entry_version(old) <= segment->frozen) return false;
+    old = segment_glance(way->home, key, &place);
+    if (!old || entry_version(old) <= segment->frozen) return false;
     entry_set_version(*entry, ++shard->version);
     bucket_set_word(way->home, place, (uint64_t)(uintptr_t)*entry);
     shard->entry_bytes += entry_layout(*entry).size - entry_layout(old).size;
@@ -360,8 +297,8 @@ STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct
     return true;
 }
 
-STROBE_INSIDE static enum strobe_status put(struct strobe_map *map, struct shard *shard, uint64_t newest,
-                                            const struct strobe_key *key, struct strobe_entry **entry) {
+enum strobe_status map_put(struct strobe_map *map, struct shard *shard, uint64_t newest, const struct strobe_key *key,
+                           struct strobe_entry **entry) {
     struct segment *segment;
     enum strobe_status status = swap_in(map, shard, newest, key, entry, &segment);
 
@@ -371,17 +308,17 @@ STROBE_INSIDE static enum strobe_status put(struct strobe_map *map, struct shard
 
 enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **entry) {
     struct shard *shard = shard_of(access, key);
-    struct way way = way_to(access->map, shard, key->hash);
+    struct way way = way_to(shard, key->hash);
 
     if (replace_plain(shard, &way, access->newest, key, entry)) return STROBE_OK;
-    return put(access->map, shard, access->newest, key, entry);
+    return map_put(access->map, shard, access->newest, key, entry);
 }
 
 /* Undoes a swap_in that left *ENTRY: puts it back, and leaves the entry that was put in. Cannot fail. */
 STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct strobe_key *key,
                                     struct strobe_entry **entry) {
     struct shard *shard = shard_of(access, key);
-    struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
+    struct segment *segment = table_segment(&shard->live, key->hash);
     segment_slot slot = segment_find(segment, segment->class, key);
     struct strobe_entry *put = segment_entry(segment, slot);
 
@@ -410,7 +347,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
     for (size_t i = 0; i < count; i++) {
         struct shard *shard = shard_of(access, &keys[i]);
 
-        segment = table_segment(&shard->live, &access->map->world, keys[i].hash);
+        segment = table_segment(&shard->live, keys[i].hash);
         if (entries[i] && hand_over(access->map, shard, segment, keys[i].hash, entries[i])) entries[i] = NULL;
     }
     return STROBE_OK;
@@ -418,7 +355,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
 
 enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key) {
     struct shard *shard = shard_of(access, key);
-    struct segment *segment = table_segment(&shard->live, &access->map->world, key->hash);
+    struct segment *segment = table_segment(&shard->live, key->hash);
 
     /* A segment frozen for this access stays so: merging, all that erasing may do, keeps the newer mark. */
     return table_freeze(&shard->live, &access->map->world, segment, access->newest, shard->version);
@@ -427,7 +364,7 @@ enum strobe_status strobe_prepare(struct strobe_access *access, const struct str
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old) {
     struct strobe_map *map = access->map;
     struct shard *shard = shard_of(access, key);
-    struct segment *segment = table_segment(&shard->live, &map->world, key->hash);
+    struct segment *segment = table_segment(&shard->live, key->hash);
     segment_slot slot = segment_find(segment, segment->class, key);
     bool dead;
 
@@ -448,13 +385,13 @@ static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key)
     uint64_t word;
 
     shard_enter(shard);
-    word = table_word(&shard->live, &map->world, key->hash);
+    word = table_word(&shard->live, key->hash);
     segment_prefetch_entry(directory_segment(word), directory_class(word), key->hash);
     shard_leave(shard);
 }
 
 void strobe_prefetch(struct strobe_map *map, const struct strobe_key *keys, size_t count) {
-    for (size_t i = 0; i < count; i++) (void)way_to(map, map_shard(map, keys[i].hash), keys[i].hash);
+    for (size_t i = 0; i < count; i++) (void)way_to(map_shard(map, keys[i].hash), keys[i].hash);
     for (size_t i = 0; i < count; i++) prefetch_entry(map, &keys[i]);
 }
 
@@ -474,137 +411,6 @@ void strobe_get_many(struct strobe_map *map, const struct strobe_key *keys, size
             strobe_leave(&access);
         }
     }
-}
-
-/* ---- One key, copied -------------------------------------------------------------------------- */
-
-static inline void copy_out(void *value, size_t room, const char *bytes, size_t len) {
-    if (room) /* VALUE may be NULL when there is none */
-        entry_copy(value, bytes, len < room ? len : room);
-}
-
-/* Enters for KEY and finds its entry. Only an entry that can expire needs the time of day, and is looked at anew when
- * the clock has moved. */
-STROBE_ENTERS static const struct strobe_entry *enter_and_find(struct strobe_map *map, const struct strobe_key *key,
-                                                               struct strobe_access *access) {
-    const struct strobe_entry *entry;
-    bool expires;
-
-    strobe_enter(map, key, access);
-    entry = look(access, key, &expires);
-    if (!expires) return entry;
-    strobe_leave(access);
-    (void)strobe_map_tick(map);
-    strobe_enter(map, key, access);
-    return strobe_find(access, key);
-}
-
-static enum strobe_status get_any(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
-    struct strobe_access access;
-    const struct strobe_entry *entry = enter_and_find(map, key, &access);
-    struct strobe_blob *blob = NULL;
-    const char *bytes = NULL;
-    size_t room = *len;
-
-    if (entry) {
-        bytes = strobe_entry_value(entry, len);
-        blob = strobe_entry_blob(entry);
-        if (blob)
-            (void)strobe_blob_share(blob);
-        else
-            copy_out(value, room, bytes, *len);
-    }
-    strobe_leave(&access);
-    if (!entry) return STROBE_MISSING;
-    if (blob) {
-        copy_out(value, room, bytes, *len);
-        strobe_blob_release(blob);
-    }
-    return STROBE_OK;
-}
-
-/* A plain entry depends on no time, so that its reader needs the lock and nothing else. Written out in one piece: a
- * processor that has the next call's instructions in its window fetches for it while this one still waits for memory,
- * and the window has room for some 250 (DESIGN.md, "Instructions, misses and lines"). */
-enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len) {
-    struct strobe_key k = {.data = key, .len = (uint32_t)key_len};
-    struct shard *shard;
-    struct way way;
-    uint32_t place;
-    uint64_t word;
-    bool plain;
-
-    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
-    k.hash = hash_bytes(&map->world.hash, key, key_len);
-    shard = map_shard(map, k.hash);
-    way = way_to(map, shard, k.hash);
-    shard_enter(shard);
-    word = way_holds(&way, shard) ? segment_glance(way.home, &k, &place) : 0;
-    if (!word) word = look_on(map, shard, &k);
-    plain = word && entry_plain(slot_entry(word));
-    if (plain) {
-        struct entry_layout l = entry_layout(slot_entry(word));
-        size_t room = *len;
-
-        *len = l.value_len;
-        copy_out(value, room, (const char *)l.value, l.value_len);
-    }
-    shard_leave(shard);
-    if (plain) return STROBE_OK;
-    return word ? get_any(map, &k, value, len) : STROBE_MISSING;
-}
-
-/* An entry for strobe_set. */
-static inline struct strobe_entry *entry_for(struct strobe_map *map, const struct strobe_key *key, const void *value,
-                                             size_t len, uint64_t expiry, enum strobe_status *status) {
-    struct strobe_entry_spec spec = {.key = key, .value = value, .len = len, .expiry = expiry};
-    struct strobe_entry *entry = NULL;
-
-    if (expiry || !entry_lengths_plain(key->len, len)) {
-        *status = strobe_entry_new(map, &spec, &entry);
-    } else {
-        entry = entry_new_plain(map->world.allocator, key, value, len);
-        *status = entry ? STROBE_OK : STROBE_NO_MEMORY;
-    }
-    return entry;
-}
-
-enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
-                              uint64_t expiry) {
-    struct strobe_key k = {.data = key, .len = (uint32_t)key_len};
-    struct strobe_entry *entry;
-    struct shard *shard;
-    struct way way;
-    enum strobe_status status;
-    uint64_t instant, newest;
-
-    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_TOO_BIG;
-    k.hash = hash_bytes(&map->world.hash, key, key_len);
-    shard = map_shard(map, k.hash);
-    way = way_to(map, shard, k.hash);
-    entry = entry_for(map, &k, value, len, expiry, &status);
-    if (!entry) return status;
-    shard_enter(shard);
-    snapshots_instant(&map->snapshots, &instant, &newest);
-    if (!way_holds(&way, shard) || !replace_plain(shard, &way, newest, &k, &entry))
-        status = put(map, shard, newest, &k, &entry);
-    shard_leave(shard);
-    if (entry) entry_destroy(map->world.allocator, entry);
-    return status;
-}
-
-enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len) {
-    struct strobe_access access;
-    struct strobe_entry *old = NULL;
-    struct strobe_key k;
-    enum strobe_status status = STROBE_MISSING;
-
-    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
-    k = strobe_key(map, key, key_len);
-    if (enter_and_find(map, &k, &access)) status = strobe_erase(&access, &k, &old);
-    strobe_leave(&access);
-    strobe_entry_free(map, old);
-    return status;
 }
 
 /* ---- Flush ------------------------------------------------------------------------------------ */

@@ -29,7 +29,7 @@ static_assert(offsetof(struct shard, live.directory) / 64 > offsetof(struct shar
 struct strobe_map {
     struct table_world world;
     uint32_t shard_count;
-    struct strobe_allocator libc; /* used when the options name no allocator */
+    bool modern; /* single.c's choice, by processor and hash */
     struct snapshots snapshots;
     struct shard *shards;
 };
@@ -49,6 +49,10 @@ STROBE_ENTERS LOCK_UNCHECKED static inline void shard_enter(struct shard *shard)
     lock_enter(&shard->lock);
 }
 
+SHARD_TRIES LOCK_UNCHECKED static inline bool shard_try(struct shard *shard) {
+    return lock_try(&shard->lock);
+}
+
 STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct shard *shard) {
     lock_leave(&shard->lock);
 }
@@ -56,6 +60,13 @@ STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct shard *shard)
 /* Takes the entry in SLOT out of SEGMENT, which is frozen for NEWEST. Gives it back unless a copy keeps it (NULL). */
 struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
                                     segment_slot slot, uint64_t hash) STROBE_INSIDE;
+
+/* Whether strobe_get and strobe_set may take what is compiled for processors with AES, AVX2 and BMI. */
+bool single_modern(const struct strobe_map *map);
+
+/* Puts *ENTRY in, and leaves the entry it replaced unless a copy keeps it (NULL). Results: OK, NO_MEMORY. */
+enum strobe_status map_put(struct strobe_map *map, struct shard *shard, uint64_t newest, const struct strobe_key *key,
+                           struct strobe_entry **entry) STROBE_INSIDE;
 
 /* Ends the vigils of SHARD that are for HASH: something is put there. */
 void shard_end_vigils(struct shard *shard, uint64_t hash) STROBE_INSIDE;

@@ -87,7 +87,7 @@ void segment_remove(struct segment *segment, segment_slot slot, uint64_t hash) S
 #define SLOT_NOTES   15u
 #define SLOT_EXPIRES 1u /* the entry has an expiry time */
 
-static inline uint64_t bucket_word(const struct bucket *bucket, uint32_t place) {
+static inline uint64_t bucket_word(const struct bucket *bucket, size_t place) {
     uint64_t word;
 
     /* Two bytes more than the slot has, still inside the bucket. */
@@ -128,7 +128,7 @@ STROBE_INSIDE static inline void segment_replace(struct segment *segment, segmen
 static inline uint8_t segment_tag(uint64_t hash) {
     uint8_t tag = (uint8_t)hash;
 
-    return tag ? tag : 1;
+    return (uint8_t)(tag + !tag);
 }
 
 /* A bit for each slot of BUCKET whose tag is TAG. */
@@ -159,19 +159,17 @@ static inline struct bucket *segment_home_bucket(struct segment *segment, unsign
  * the segment's, which the directory knows too: so a look does not touch the header. */
 uint64_t segment_look(const struct segment *segment, unsigned class, const struct strobe_key *key, segment_slot *where);
 
-/* The usual end of a search, without a call or a loop: the word of the first slot of HOME, KEY's home bucket, that has
- * KEY's tag, if it leads to a plain entry of KEY. 0: search on. */
-static inline __attribute__((always_inline)) uint64_t segment_glance(const struct bucket *home,
-                                                                     const struct strobe_key *key, uint32_t *place) {
-    uint32_t mask = bucket_match(home, segment_tag(key->hash));
-    const struct strobe_entry *entry;
-    uint64_t word;
+/* The usual end of a search, without a call or a loop: the entry of the first slot of BUCKET, KEY's home or one further
+ * on, that has KEY's tag, if it is a plain entry of KEY, and which slot it was in *PLACE. NULL: search on. */
+static inline __attribute__((always_inline)) struct strobe_entry *
+segment_glance(const struct bucket *bucket, const struct strobe_key *key, uint32_t *place) {
+    uint32_t mask = bucket_match(bucket, segment_tag(key->hash));
+    struct strobe_entry *entry;
 
-    if (!mask) return 0;
+    if (UNUSUAL(!mask)) return NULL;
     *place = (uint32_t)__builtin_ctz(mask);
-    word = bucket_word(home, *place);
-    entry = slot_entry(word);
-    return entry_plain(entry) && entry_has_key(entry, key) ? word : 0;
+    entry = slot_entry(bucket_word(bucket, *place));
+    return USUAL(entry_plain(entry)) && USUAL(entry_plain_has_key(entry, key)) ? entry : NULL;
 }
 
 static inline segment_slot segment_find(const struct segment *segment, unsigned class, const struct strobe_key *key) {

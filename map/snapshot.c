@@ -297,7 +297,7 @@ STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, u
     table = table_for(shard, snapshot);
     held->copy = copies_find(&table->copies, prefix, snapshot->number);
     if (!held->copy) {
-        struct segment *segment = table_segment(table, &map->world, prefix);
+        struct segment *segment = table_segment(table, prefix);
 
         held->image = segment;
         held->next = range_end(segment->prefix, segment->bits);
@@ -552,7 +552,7 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
         if (copy) {
             at.prefix = range_end(copy->prefix, copy->bits);
         } else {
-            const struct segment *segment = table_segment(dead.table, &map->world, at.prefix);
+            const struct segment *segment = table_segment(dead.table, at.prefix);
 
             at.prefix = range_end(segment->prefix, segment->bits);
         }

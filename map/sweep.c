@@ -67,7 +67,7 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) 
         swept.count = 0;
         shard_enter(shard);
         if (shard->expiring) {
-            segment = table_segment(&shard->live, &map->world, *place);
+            segment = table_segment(&shard->live, *place);
             *place = range_end(segment->prefix, segment->bits);
             taken += sweep_segment(map, shard, segment, &swept);
         } else {
@@ -111,7 +111,7 @@ STROBE_INSIDE static const struct strobe_entry *alive(const struct search *searc
 /* Looks at the search's place, in SHARD, and moves it. NULL: nothing found there. */
 STROBE_INSIDE static const struct strobe_entry *look(struct search *search, const struct shard *shard) {
     struct strobe_map *map = search->map;
-    const struct segment *segment = table_segment(&shard->live, &map->world, search->place);
+    const struct segment *segment = table_segment(&shard->live, search->place);
     const struct strobe_entry *entry = NULL;
     uint32_t slots = segment_slots(segment->class);
 

@@ -28,7 +28,7 @@
 STROBE_INSIDE static void point_to(const struct table *table, const struct table_world *world,
                                    const struct segment *segment) {
     struct directory *directory = atomic_load_explicit(&table->directory, memory_order_relaxed);
-    size_t first = directory_index(directory, segment->prefix, world->shard_bits);
+    size_t first = directory_index(directory, segment->prefix);
     size_t count = (size_t)1 << (directory->depth - (segment->bits - world->shard_bits));
 
     for (size_t i = 0; i < count; i++) directory_set(directory, first + i, segment);
@@ -55,7 +55,7 @@ STROBE_INSIDE static void note_segment(struct table *table, const struct table_w
 enum strobe_status table_init(struct table *table, const struct table_world *world, struct directory_pool *pool,
                               uint64_t prefix, uint64_t born) {
     struct segment *segment = segment_new(world->allocator, 0, prefix, world->shard_bits);
-    struct directory *directory = segment ? directory_get(pool, world->allocator, 0) : NULL;
+    struct directory *directory = segment ? directory_get(pool, world->allocator, world->shard_bits, 0) : NULL;
 
     if (!directory) {
         segment_free(world->allocator, segment);
@@ -236,7 +236,7 @@ STROBE_INSIDE static enum strobe_status double_directory(struct table *table, co
     struct directory *doubled;
 
     if (old->depth == DIRECTORY_DEPTH_MAX) return STROBE_NO_MEMORY;
-    doubled = directory_get(pool, world->allocator, old->depth + 1);
+    doubled = directory_get(pool, world->allocator, world->shard_bits, old->depth + 1u);
     if (!doubled) return STROBE_NO_MEMORY;
     for (size_t i = 0; i < (size_t)2 << old->depth; i++)
         atomic_store_explicit(&doubled->slots[i], directory_word(old, i / 2), memory_order_relaxed);
@@ -252,7 +252,7 @@ STROBE_INSIDE static void halve_directory(struct table *table, const struct tabl
     uint32_t deepest = 0;
 
     if (old->depth == 0 || table->deepest) return;
-    halved = directory_get(pool, world->allocator, old->depth - 1);
+    halved = directory_get(pool, world->allocator, world->shard_bits, old->depth - 1u);
     if (!halved) return;
     for (size_t i = 0; i < (size_t)1 << halved->depth; i++) {
         uint64_t word = directory_word(old, 2 * i);
@@ -289,7 +289,7 @@ STROBE_INSIDE static enum strobe_status split(struct table *table, const struct 
     adopt(table, world, one);
     drop(table, world, old);
     table->splits++;
-    *segment = table_segment(table, world, hash);
+    *segment = table_segment(table, hash);
     return STROBE_OK;
 }
 
@@ -311,7 +311,7 @@ STROBE_INSIDE static struct segment *buddy_of(const struct table *table, const s
     struct segment *buddy;
 
     if (depth_of(world, segment) == 0) return NULL;
-    buddy = table_segment(table, world, segment->prefix ^ UINT64_C(1) << (64 - segment->bits));
+    buddy = table_segment(table, segment->prefix ^ UINT64_C(1) << (64 - segment->bits));
     return buddy->bits == segment->bits ? buddy : NULL;
 }
 

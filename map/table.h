@@ -44,15 +44,15 @@ void table_swap(struct table *live, struct table *fresh, uint64_t instant) STROB
 void table_fini(struct table *table, const struct table_world *world) LOCK_UNCHECKED;
 
 /* The directory's word for HASH: the segment and its class. */
-static inline uint64_t table_word(const struct table *table, const struct table_world *world, uint64_t hash) {
+static inline uint64_t table_word(const struct table *table, uint64_t hash) {
     /* Under the lock, or in a flushed table, which does not change. */
     const struct directory *directory = atomic_load_explicit(&table->directory, memory_order_relaxed);
 
-    return directory_word(directory, directory_index(directory, hash, world->shard_bits));
+    return directory_word(directory, directory_index(directory, hash));
 }
 
-static inline struct segment *table_segment(const struct table *table, const struct table_world *world, uint64_t hash) {
-    return directory_segment(table_word(table, world, hash));
+static inline struct segment *table_segment(const struct table *table, uint64_t hash) {
+    return directory_segment(table_word(table, hash));
 }
 
 /* Makes sure that what SEGMENT holds now stays readable for all snapshots up to NEWEST, so that it can

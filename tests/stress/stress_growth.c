@@ -3,7 +3,7 @@
  * Ten thousand keys stay; the others (as many as the argument says: 2000000 is the long run) come and go again, in
  * two threads. A long scan that was opened at the start is read a page at a time over all of it, and others are
  * opened on the way. Each shows every constant key once, with the value of its instant, though they are written all
- * the time.
+ * the time. Whoever gets one of them meanwhile gets a value of that moment.
  * Afterwards the memory is back to where it was.
  */
 #include <pthread.h>
@@ -34,6 +34,7 @@ struct world {
     _Atomic uint32_t answered[CONSTANT]; /* the value that was last set, as a number */
     _Atomic uint64_t done;               /* of the others, sets and dels */
     _Atomic uint64_t scans;
+    _Atomic uint64_t gets;
 };
 
 static size_t key_text(char text[32], char kind, uint64_t number) {
@@ -77,6 +78,23 @@ static void *rewrite(void *context) {
             atomic_store(&w->answered[i], value);
         }
     }
+    return NULL;
+}
+
+/* Gets the constant keys, round after round: each is there, however its segment splits and merges. */
+static void *reread(void *context) {
+    struct world *w = context;
+    uint64_t gets = 0;
+    char text[32];
+
+    while (!atomic_load(&w->stop)) {
+        uint32_t i = (uint32_t)(gets++ * 7919 % CONSTANT), before = atomic_load(&w->answered[i]), value;
+        size_t len = sizeof value;
+
+        MUST(strobe_get(w->map, text, key_text(text, 'c', i), &value, &len) == STROBE_OK && len == sizeof value);
+        MUST(value >= before && value <= atomic_load(&w->answered[i]) + 1);
+    }
+    atomic_store(&w->gets, gets);
     return NULL;
 }
 
@@ -173,7 +191,7 @@ static void drop_constants(struct world *w) {
 }
 
 struct crew {
-    pthread_t growing[GROWERS], scanning[SCANS], writing;
+    pthread_t growing[GROWERS], scanning[SCANS], writing, reading;
     struct grower growers[GROWERS];
     struct scan *scans; /* the last is the long one */
 };
@@ -183,6 +201,7 @@ static void crew_start(struct crew *crew, struct world *w) {
     MUST(crew->scans);
     scan_open(w, &crew->scans[SCANS]);
     MUST(pthread_create(&crew->writing, NULL, rewrite, w) == 0);
+    MUST(pthread_create(&crew->reading, NULL, reread, w) == 0);
     for (uint32_t i = 0; i < SCANS; i++) {
         crew->scans[i].w = w;
         MUST(pthread_create(&crew->scanning[i], NULL, scan_often, &crew->scans[i]) == 0);
@@ -197,6 +216,7 @@ static void crew_finish(struct crew *crew, struct world *w) {
     for (uint32_t i = 0; i < GROWERS; i++) MUST(pthread_join(crew->growing[i], NULL) == 0);
     atomic_store(&w->stop, true);
     MUST(pthread_join(crew->writing, NULL) == 0);
+    MUST(pthread_join(crew->reading, NULL) == 0);
     for (uint32_t i = 0; i < SCANS; i++) MUST(pthread_join(crew->scanning[i], NULL) == 0);
     free(crew->scans);
 }
@@ -232,10 +252,11 @@ static void test_a_scan_over_growth_and_shrinkage_shows_the_constant_keys_once(v
     scan_all_the_way(w, &crew.scans[SCANS]);
     crew_finish(&crew, w);
     strobe_map_stats(w->map, &end);
-    print_message("%llu scans, %llu splits, %llu merges, %llu copies; %zu bytes before, %zu after\n",
-                  (unsigned long long)w->scans, (unsigned long long)end.splits, (unsigned long long)end.merges,
-                  (unsigned long long)end.copies_made, bytes, (size_t)w->memory.bytes);
+    print_message("%llu scans, %llu gets, %llu splits, %llu merges, %llu copies; %zu bytes before, %zu after\n",
+                  (unsigned long long)w->scans, (unsigned long long)w->gets, (unsigned long long)end.splits,
+                  (unsigned long long)end.merges, (unsigned long long)end.copies_made, bytes, (size_t)w->memory.bytes);
     assert_true(w->scans > SCANS);
+    assert_true(w->gets > 0);
     assert_int_equal(strobe_count(w->map), CONSTANT);
     assert_int_equal(end.copies, 0);
     assert_int_equal(end.snapshot_bytes, 0);

@@ -83,7 +83,7 @@ static uint64_t look_inside(struct strobe_map *map, struct shard *shard) {
     map->snapshots.count++;
 #endif
 #ifdef MISUSE_SEGMENT_CHANGED_WITHOUT_LOCK
-    segment_remove(table_segment(&shard->live, &map->world, 0), 0, 0);
+    segment_remove(table_segment(&shard->live, 0), 0, 0);
 #endif
     shard_enter(shard);
     version = shard->version;

@@ -1,0 +1,228 @@
+/* single.c - strobe_get, strobe_set and strobe_del: one key, copied in and out.
+ *
+ * The usual get and set are written out in one piece without a call: key and value are short, the entry is plain, in
+ * its home bucket or the next, and the lock is free. For a set the value must have the same length as the old one, and
+ * no snapshot may know the old entry: then it is written over where it is, and nothing is allocated or freed. All else
+ * is handed to the functions for any case, which begin anew.
+ *
+ * A processor that has the next call's instructions in its window fetches for it while this one still waits for
+ * memory (DESIGN.md, "Instructions, misses and lines"), so the number of instructions is what a call costs. Therefore
+ * the piece is compiled twice, for any processor and for those with AES, AVX2 and BMI (Haswell, 2013, and later), and
+ * its rare ends are calls in the last place: no register has to be saved for them.
+ *
+ * Why writing over is safe: whoever reads an entry of the live map holds its shard's lock, and a copy for snapshots
+ * names only entries whose version is not above the segment's `frozen`.
+ * On failure: NO_MEMORY and TOO_BIG mean that nothing has changed.
+ */
+#include "map/hash_aes.h"
+#include "map/way.h"
+
+#define INLINE     static inline __attribute__((always_inline))
+#define NOT_INLINE static __attribute__((noinline))
+
+/* ---- Any case --------------------------------------------------------------------------------- */
+
+static inline void copy_out(void *value, size_t room, const char *bytes, size_t len) {
+    if (room) /* VALUE may be NULL when there is none */
+        entry_copy(value, bytes, len < room ? len : room);
+}
+
+/* Enters for KEY and finds its entry. Only an entry that can expire needs the time of day, and is looked at anew when
+ * the clock has moved. */
+STROBE_ENTERS static const struct strobe_entry *enter_and_find(struct strobe_map *map, const struct strobe_key *key,
+                                                               struct strobe_access *access) {
+    const struct strobe_entry *entry;
+    bool expires;
+
+    strobe_enter(map, key, access);
+    entry = look(access, key, &expires);
+    if (!expires) return entry;
+    strobe_leave(access);
+    (void)strobe_map_tick(map);
+    strobe_enter(map, key, access);
+    return strobe_find(access, key);
+}
+
+NOT_INLINE enum strobe_status get_any(struct strobe_map *map, const void *data, size_t key_len, void *value,
+                                      size_t *len) {
+    struct strobe_access access;
+    const struct strobe_entry *entry;
+    struct strobe_blob *blob = NULL;
+    const char *bytes = NULL;
+    size_t room = *len;
+    struct strobe_key key;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
+    key = strobe_key(map, data, key_len);
+    entry = enter_and_find(map, &key, &access);
+    if (entry) {
+        bytes = strobe_entry_value(entry, len);
+        blob = strobe_entry_blob(entry);
+        if (blob)
+            (void)strobe_blob_share(blob);
+        else
+            copy_out(value, room, bytes, *len);
+    }
+    strobe_leave(&access);
+    if (!entry) return STROBE_MISSING;
+    if (blob) {
+        copy_out(value, room, bytes, *len);
+        strobe_blob_release(blob);
+    }
+    return STROBE_OK;
+}
+
+NOT_INLINE enum strobe_status set_any(struct strobe_map *map, const void *data, size_t key_len, const void *value,
+                                      size_t len, uint64_t expiry) {
+    struct strobe_key key;
+    struct strobe_entry_spec spec = {.key = &key, .value = value, .len = len, .expiry = expiry};
+    struct strobe_access access;
+    struct strobe_entry *entry;
+    enum strobe_status status;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_TOO_BIG;
+    key = strobe_key(map, data, key_len);
+    status = strobe_entry_new(map, &spec, &entry);
+    if (status != STROBE_OK) return status;
+    strobe_enter(map, &key, &access);
+    status = strobe_put(&access, &key, &entry);
+    strobe_leave(&access);
+    strobe_entry_free(map, entry);
+    return status;
+}
+
+enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len) {
+    struct strobe_access access;
+    struct strobe_entry *old = NULL;
+    struct strobe_key k;
+    enum strobe_status status = STROBE_MISSING;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
+    k = strobe_key(map, key, key_len);
+    if (enter_and_find(map, &k, &access)) status = strobe_erase(&access, &k, &old);
+    strobe_leave(&access);
+    strobe_entry_free(map, old);
+    return status;
+}
+
+/* ---- The usual case --------------------------------------------------------------------------- */
+
+/* The plain entry of KEY at the end of WAY, if it is the first with KEY's tag in its home bucket or the next. */
+STROBE_INSIDE INLINE struct strobe_entry *glance(const struct way *way, const struct strobe_key *key) {
+    struct segment *segment = directory_segment(way->word);
+    const struct bucket *end = segment->buckets + segment_buckets(directory_class(way->word));
+    uint32_t place;
+    struct strobe_entry *entry = segment_glance(way->home, key, &place);
+
+    if (USUAL(entry) || !way->home->passed) return entry;
+    return segment_glance(way->home + 1 == end ? segment->buckets : way->home + 1, key, &place);
+}
+
+/* Leaves SHARD and begins anew. */
+STROBE_LEAVES NOT_INLINE enum strobe_status get_again(struct strobe_map *map, struct shard *shard, const void *data,
+                                                      size_t key_len, void *value, size_t *len) {
+    shard_leave(shard);
+    return get_any(map, data, key_len, value, len);
+}
+
+STROBE_LEAVES NOT_INLINE enum strobe_status set_again(struct strobe_map *map, struct shard *shard, const void *data,
+                                                      size_t key_len, const void *value, size_t len) {
+    shard_leave(shard);
+    return set_any(map, data, key_len, value, len, 0);
+}
+
+INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
+    struct shard *shard = map_shard(map, key->hash);
+    struct way way = way_to(shard, key->hash);
+    const struct strobe_entry *entry;
+    size_t room;
+
+    if (UNUSUAL(!shard_try(shard))) return get_any(map, key->data, key->len, value, len);
+    entry = USUAL(way_holds(&way, shard)) ? glance(&way, key) : NULL;
+    if (UNUSUAL(!entry)) return get_again(map, shard, key->data, key->len, value, len);
+    room = *len;
+    *len = entry->rest[1];
+    entry_copy_short(value, entry->rest + 2 + key->len, room < *len ? room : *len);
+    shard_leave(shard);
+    return STROBE_OK;
+}
+
+INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *key, const void *value, size_t len) {
+    struct shard *shard = map_shard(map, key->hash);
+    struct way way = way_to(shard, key->hash);
+    const struct segment *segment = directory_segment(way.word);
+    struct strobe_entry *entry = NULL;
+    uint64_t instant, newest;
+
+    if (UNUSUAL(!shard_try(shard))) return set_any(map, key->data, key->len, value, len, 0);
+    snapshots_instant(&map->snapshots, &instant, &newest);
+    if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = glance(&way, key);
+    if (UNUSUAL(!entry) || UNUSUAL(entry->rest[1] != len) || UNUSUAL(entry_version(entry) <= segment->frozen))
+        return set_again(map, shard, key->data, key->len, value, len);
+    entry_set_version(entry, ++shard->version);
+    entry_copy_short(entry->rest + 2 + key->len, value, len);
+    shard_leave(shard);
+    return STROBE_OK;
+}
+
+/* ---- For two kinds of processors --------------------------------------------------------------- */
+
+NOT_INLINE enum strobe_status get_portable(struct strobe_map *map, const void *data, size_t key_len, void *value,
+                                           size_t *len) {
+    struct strobe_key key = strobe_key(map, data, key_len);
+
+    return get(map, &key, value, len);
+}
+
+NOT_INLINE enum strobe_status set_portable(struct strobe_map *map, const void *data, size_t key_len, const void *value,
+                                           size_t len) {
+    struct strobe_key key = strobe_key(map, data, key_len);
+
+    return set(map, &key, value, len);
+}
+
+#if defined(__x86_64__)
+
+#define MODERN __attribute__((target("aes,avx2,bmi,bmi2")))
+
+MODERN NOT_INLINE enum strobe_status get_modern(struct strobe_map *map, const void *data, size_t key_len, void *value,
+                                                size_t *len) {
+    struct strobe_key key = {data, hash_aes(&map->world.hash, data, key_len), (uint32_t)key_len};
+
+    return get(map, &key, value, len);
+}
+
+MODERN NOT_INLINE enum strobe_status set_modern(struct strobe_map *map, const void *data, size_t key_len,
+                                                const void *value, size_t len) {
+    struct strobe_key key = {data, hash_aes(&map->world.hash, data, key_len), (uint32_t)key_len};
+
+    return set(map, &key, value, len);
+}
+
+bool single_modern(const struct strobe_map *map) {
+    return map->world.hash.aes && __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx2") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+
+#else
+
+#define get_modern get_portable
+#define set_modern set_portable
+
+bool single_modern(const struct strobe_map *map) {
+    (void)map;
+    return false;
+}
+
+#endif
+
+enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len) {
+    if (UNUSUAL(key_len - 1 >= ENTRY_SHORT_MAX)) return get_any(map, key, key_len, value, len);
+    return USUAL(map->modern) ? get_modern(map, key, key_len, value, len) : get_portable(map, key, key_len, value, len);
+}
+
+enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
+                              uint64_t expiry) {
+    if (UNUSUAL(key_len - 1 >= ENTRY_SHORT_MAX || expiry)) return set_any(map, key, key_len, value, len, expiry);
+    return USUAL(map->modern) ? set_modern(map, key, key_len, value, len) : set_portable(map, key, key_len, value, len);
+}
