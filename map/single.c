@@ -1,9 +1,9 @@
 /* single.c - strobe_get, strobe_set and strobe_del: one key, copied in and out.
  *
- * The usual get and set are written out in one piece without a call: key and value are short, the entry is plain, in
- * its home bucket or the next, and the lock is free. For a set the value must have the same length as the old one, and
- * no snapshot may know the old entry: then it is written over where it is, and nothing is allocated or freed. All else
- * is handed to the functions for any case, which begin anew.
+ * The usual get and set are written out in one piece without a call: key and value are short, the entry is plain, and
+ * the lock is free. For a set the value must have the same length as the old one, and no snapshot may know the old
+ * entry: then it is written over where it is, and nothing is allocated or freed. All else is handed to the functions
+ * for any case, which begin anew.
  *
  * A processor that has the next call's instructions in its window fetches for it while this one still waits for
  * memory (DESIGN.md, "Instructions, misses and lines"), so the number of instructions is what a call costs. Therefore
@@ -107,15 +107,41 @@ enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t ke
 
 /* ---- The usual case --------------------------------------------------------------------------- */
 
-/* The plain entry of KEY at the end of WAY, if it is the first with KEY's tag in its home bucket or the next. */
-STROBE_INSIDE INLINE struct strobe_entry *glance(const struct way *way, const struct strobe_key *key) {
+/* The whole search, for plain entries. *OTHER: one that is not plain may be KEY's. */
+STROBE_INSIDE INLINE struct strobe_entry *seek(const struct way *way, const struct strobe_key *key, bool *other) {
     struct segment *segment = directory_segment(way->word);
-    const struct bucket *end = segment->buckets + segment_buckets(directory_class(way->word));
+    const struct bucket *bucket = way->home;
+    uint32_t buckets = segment_buckets(directory_class(way->word));
+
+    for (uint32_t looked = 0; looked < buckets; looked++) {
+        for (uint32_t mask = bucket_match(bucket, segment_tag(key->hash)); mask; mask &= mask - 1) {
+            struct strobe_entry *entry = slot_entry(bucket_word(bucket, (uint32_t)__builtin_ctz(mask)));
+
+            if (!entry_plain(entry))
+                *other = true;
+            else if (entry_plain_has_key(entry, key))
+                return entry;
+        }
+        if (!bucket->passed) break;
+        bucket = bucket + 1 == segment->buckets + buckets ? segment->buckets : bucket + 1;
+    }
+    return NULL;
+}
+
+/* The plain entry of KEY at the end of WAY, or NULL. *OTHER: there may be one of another kind. */
+STROBE_INSIDE INLINE struct strobe_entry *find_plain(const struct way *way, const struct strobe_key *key, bool *other) {
     uint32_t place;
     struct strobe_entry *entry = segment_glance(way->home, key, &place);
 
-    if (USUAL(entry) || !way->home->passed) return entry;
-    return segment_glance(way->home + 1 == end ? segment->buckets : way->home + 1, key, &place);
+    return USUAL(entry) ? entry : seek(way, key, other);
+}
+
+/* Where the usual search goes, with the next line: one in ten goes on there, and would wait anew. */
+INLINE struct way way_on(const struct shard *shard, uint64_t hash) {
+    struct way way = way_to(shard, hash);
+
+    __builtin_prefetch(way.home + 1);
+    return way;
 }
 
 /* Leaves SHARD and begins anew. */
@@ -123,6 +149,11 @@ STROBE_LEAVES NOT_INLINE enum strobe_status get_again(struct strobe_map *map, st
                                                       size_t key_len, void *value, size_t *len) {
     shard_leave(shard);
     return get_any(map, data, key_len, value, len);
+}
+
+STROBE_LEAVES NOT_INLINE enum strobe_status get_nothing(struct shard *shard) {
+    shard_leave(shard);
+    return STROBE_MISSING;
 }
 
 STROBE_LEAVES NOT_INLINE enum strobe_status set_again(struct strobe_map *map, struct shard *shard, const void *data,
@@ -133,13 +164,15 @@ STROBE_LEAVES NOT_INLINE enum strobe_status set_again(struct strobe_map *map, st
 
 INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
     struct shard *shard = map_shard(map, key->hash);
-    struct way way = way_to(shard, key->hash);
+    struct way way = way_on(shard, key->hash);
     const struct strobe_entry *entry;
+    bool other = false;
     size_t room;
 
     if (UNUSUAL(!shard_try(shard))) return get_any(map, key->data, key->len, value, len);
-    entry = USUAL(way_holds(&way, shard)) ? glance(&way, key) : NULL;
-    if (UNUSUAL(!entry)) return get_again(map, shard, key->data, key->len, value, len);
+    if (UNUSUAL(!way_holds(&way, shard))) return get_again(map, shard, key->data, key->len, value, len);
+    entry = find_plain(&way, key, &other);
+    if (UNUSUAL(!entry)) return other ? get_again(map, shard, key->data, key->len, value, len) : get_nothing(shard);
     room = *len;
     *len = entry->rest[1];
     entry_copy_short(value, entry->rest + 2 + key->len, room < *len ? room : *len);
@@ -149,14 +182,15 @@ INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *k
 
 INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *key, const void *value, size_t len) {
     struct shard *shard = map_shard(map, key->hash);
-    struct way way = way_to(shard, key->hash);
+    struct way way = way_on(shard, key->hash);
     const struct segment *segment = directory_segment(way.word);
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
+    bool other;
 
     if (UNUSUAL(!shard_try(shard))) return set_any(map, key->data, key->len, value, len, 0);
     snapshots_instant(&map->snapshots, &instant, &newest);
-    if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = glance(&way, key);
+    if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = find_plain(&way, key, &other);
     if (UNUSUAL(!entry) || UNUSUAL(entry->rest[1] != len) || UNUSUAL(entry_version(entry) <= segment->frozen))
         return set_again(map, shard, key->data, key->len, value, len);
     entry_set_version(entry, ++shard->version);
