@@ -1,4 +1,4 @@
-/* entry.h - one key with its value, as a run of bytes that never changes once others can see it. */
+/* entry.h - one key with its value, as a run of bytes that does not change while others can see it. */
 #ifndef STROBE_MAP_ENTRY_H
 #define STROBE_MAP_ENTRY_H
 

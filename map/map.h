@@ -80,7 +80,7 @@ extern struct strobe_lock_class strobe_shard_lock;
 /* ---- The map ------------------------------------------------------------------------------- */
 
 struct strobe_map;
-struct strobe_entry;    /* key, value, version, expiry, type: immutable once it is in the map */
+struct strobe_entry;    /* key, value, version, expiry, type: does not change while a caller may look at it */
 struct strobe_blob;     /* the bytes of a large value, counted */
 struct strobe_snapshot; /* the map at one instant */
 

@@ -1,9 +1,10 @@
 /* single.c - strobe_get, strobe_set and strobe_del: one key, copied in and out.
  *
- * The usual get and set are written out in one piece without a call: key and value are short, the entry is plain, and
- * the lock is free. For a set the value must have the same length as the old one, and no snapshot may know the old
- * entry: then it is written over where it is, and nothing is allocated or freed. All else is handed to the functions
- * for any case, which begin anew.
+ * The usual get and set are written out in one piece without a call: key and value are short, the entry is plain and in
+ * its home bucket, and the lock is free. For a set the value must have the same length as the old one, and no snapshot
+ * may know the old entry: then it is written over where it is, and nothing is allocated or freed. What a glance at the
+ * home bucket does not answer is looked for under the same lock (get_rest, set_rest); all else is handed to the
+ * functions for any case, which begin anew.
  *
  * A processor that has the next call's instructions in its window fetches for it while this one still waits for
  * memory (DESIGN.md, "Instructions, misses and lines"), so the number of instructions is what a call costs. Therefore
@@ -107,35 +108,6 @@ enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t ke
 
 /* ---- The usual case --------------------------------------------------------------------------- */
 
-/* The whole search, for plain entries. *OTHER: one that is not plain may be KEY's. */
-STROBE_INSIDE INLINE struct strobe_entry *seek(const struct way *way, const struct strobe_key *key, bool *other) {
-    struct segment *segment = directory_segment(way->word);
-    const struct bucket *bucket = way->home;
-    uint32_t buckets = segment_buckets(directory_class(way->word));
-
-    for (uint32_t looked = 0; looked < buckets; looked++) {
-        for (uint32_t mask = bucket_match(bucket, segment_tag(key->hash)); mask; mask &= mask - 1) {
-            struct strobe_entry *entry = slot_entry(bucket_word(bucket, (uint32_t)__builtin_ctz(mask)));
-
-            if (!entry_plain(entry))
-                *other = true;
-            else if (entry_plain_has_key(entry, key))
-                return entry;
-        }
-        if (!bucket->passed) break;
-        bucket = bucket + 1 == segment->buckets + buckets ? segment->buckets : bucket + 1;
-    }
-    return NULL;
-}
-
-/* The plain entry of KEY at the end of WAY, or NULL. *OTHER: there may be one of another kind. */
-STROBE_INSIDE INLINE struct strobe_entry *find_plain(const struct way *way, const struct strobe_key *key, bool *other) {
-    uint32_t place;
-    struct strobe_entry *entry = segment_glance(way->home, key, &place);
-
-    return USUAL(entry) ? entry : seek(way, key, other);
-}
-
 /* Where the usual search goes, with the next line: one in ten goes on there, and would wait anew. */
 INLINE struct way way_on(const struct shard *shard, uint64_t hash) {
     struct way way = way_to(shard, hash);
@@ -144,38 +116,88 @@ INLINE struct way way_on(const struct shard *shard, uint64_t hash) {
     return way;
 }
 
-/* Leaves SHARD and begins anew. */
-STROBE_LEAVES NOT_INLINE enum strobe_status get_again(struct strobe_map *map, struct shard *shard, const void *data,
-                                                      size_t key_len, void *value, size_t *len) {
-    shard_leave(shard);
-    return get_any(map, data, key_len, value, len);
+/* The plain entry of KEY in SEGMENT, of CLASS, or NULL. *OTHER: there may be one of another kind. */
+STROBE_INSIDE static struct strobe_entry *seek(const struct segment *segment, unsigned class,
+                                               const struct strobe_key *key, bool *other) {
+    uint32_t buckets = segment_buckets(class), b = segment_home(key->hash, buckets);
+    uint8_t tag = segment_tag(key->hash);
+
+    *other = false;
+    for (uint32_t looked = 0; looked < buckets; looked++, b = segment_next(b, buckets)) {
+        const struct bucket *bucket = &segment->buckets[b];
+
+        for (uint32_t mask = bucket_match(bucket, tag); mask; mask &= mask - 1) {
+            struct strobe_entry *entry = slot_entry(bucket_word(bucket, (uint32_t)__builtin_ctz(mask)));
+
+            if (!entry_plain(entry))
+                *other = true;
+            else if (entry_plain_has_key(entry, key))
+                return entry;
+        }
+        if (!bucket->passed) break;
+    }
+    return NULL;
 }
 
-STROBE_LEAVES NOT_INLINE enum strobe_status get_nothing(struct shard *shard) {
-    shard_leave(shard);
-    return STROBE_MISSING;
+INLINE void copy_plain(void *value, size_t *len, const struct strobe_entry *entry, size_t key_len) {
+    size_t room = *len;
+
+    *len = entry->rest[1];
+    entry_copy_short(value, entry->rest + 2 + key_len, room < *len ? room : *len);
 }
 
-STROBE_LEAVES NOT_INLINE enum strobe_status set_again(struct strobe_map *map, struct shard *shard, const void *data,
-                                                      size_t key_len, const void *value, size_t len) {
+/* Whether a set may write over ENTRY of SEGMENT. */
+STROBE_INSIDE INLINE bool may_write_over(const struct segment *segment, const struct strobe_entry *entry, size_t len) {
+    return USUAL(entry->rest[1] == len) && USUAL(entry_version(entry) > segment->frozen);
+}
+
+STROBE_INSIDE INLINE void write_over(struct shard *shard, struct strobe_entry *entry, size_t key_len, const void *value,
+                                     size_t len) {
+    entry_set_version(entry, ++shard->version);
+    entry_copy_short(entry->rest + 2 + key_len, value, len);
+}
+
+/* What get and set go on with when a glance at the home bucket was not enough: in SHARD, from the begin. */
+
+STROBE_LEAVES NOT_INLINE enum strobe_status get_rest(struct strobe_map *map, struct shard *shard, const void *data,
+                                                     size_t key_len, void *value, size_t *len) {
+    struct strobe_key key = strobe_key(map, data, key_len);
+    uint64_t word = table_word(&shard->live, key.hash);
+    bool other;
+    const struct strobe_entry *entry = seek(directory_segment(word), directory_class(word), &key, &other);
+
+    if (entry) copy_plain(value, len, entry, key_len);
     shard_leave(shard);
-    return set_any(map, data, key_len, value, len, 0);
+    if (other && !entry) return get_any(map, data, key_len, value, len);
+    return entry ? STROBE_OK : STROBE_MISSING;
+}
+
+STROBE_LEAVES NOT_INLINE enum strobe_status set_rest(struct strobe_map *map, struct shard *shard, const void *data,
+                                                     size_t key_len, const void *value, size_t len) {
+    struct strobe_key key = strobe_key(map, data, key_len);
+    const struct segment *segment = table_segment(&shard->live, key.hash);
+    struct strobe_entry *entry = NULL;
+    uint64_t instant, newest;
+    bool other;
+
+    snapshots_instant(&map->snapshots, &instant, &newest);
+    if (newest <= segment->mark) entry = seek(segment, segment->class, &key, &other);
+    if (entry && !may_write_over(segment, entry, len)) entry = NULL;
+    if (entry) write_over(shard, entry, key_len, value, len);
+    shard_leave(shard);
+    return entry ? STROBE_OK : set_any(map, data, key_len, value, len, 0);
 }
 
 INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
     struct shard *shard = map_shard(map, key->hash);
     struct way way = way_on(shard, key->hash);
-    const struct strobe_entry *entry;
-    bool other = false;
-    size_t room;
+    const struct strobe_entry *entry = NULL;
+    uint32_t place;
 
     if (UNUSUAL(!shard_try(shard))) return get_any(map, key->data, key->len, value, len);
-    if (UNUSUAL(!way_holds(&way, shard))) return get_again(map, shard, key->data, key->len, value, len);
-    entry = find_plain(&way, key, &other);
-    if (UNUSUAL(!entry)) return other ? get_again(map, shard, key->data, key->len, value, len) : get_nothing(shard);
-    room = *len;
-    *len = entry->rest[1];
-    entry_copy_short(value, entry->rest + 2 + key->len, room < *len ? room : *len);
+    if (USUAL(way_holds(&way, shard))) entry = segment_glance(way.home, key, &place);
+    if (UNUSUAL(!entry)) return get_rest(map, shard, key->data, key->len, value, len);
+    copy_plain(value, len, entry, key->len);
     shard_leave(shard);
     return STROBE_OK;
 }
@@ -186,15 +208,14 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
     const struct segment *segment = directory_segment(way.word);
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
-    bool other;
+    uint32_t place;
 
     if (UNUSUAL(!shard_try(shard))) return set_any(map, key->data, key->len, value, len, 0);
     snapshots_instant(&map->snapshots, &instant, &newest);
-    if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = find_plain(&way, key, &other);
-    if (UNUSUAL(!entry) || UNUSUAL(entry->rest[1] != len) || UNUSUAL(entry_version(entry) <= segment->frozen))
-        return set_again(map, shard, key->data, key->len, value, len);
-    entry_set_version(entry, ++shard->version);
-    entry_copy_short(entry->rest + 2 + key->len, value, len);
+    if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = segment_glance(way.home, key, &place);
+    if (UNUSUAL(!entry) || UNUSUAL(!may_write_over(segment, entry, len)))
+        return set_rest(map, shard, key->data, key->len, value, len);
+    write_over(shard, entry, key->len, value, len);
     shard_leave(shard);
     return STROBE_OK;
 }
