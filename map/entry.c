@@ -8,9 +8,9 @@
  *
  * 14 + 32 bytes make 56, which is a 64-byte block of jemalloc and of glibc alike.
  *
- * Always: nothing but the version is written after strobe_entry_new, and that only before the entry is published,
- * so that readers of a snapshot need no lock; except by strobe_set, to an entry that no copy names (single.c). A value of STROBE_BLOB_MIN bytes or more is in a
- * counted blob: EXPIRE, RENAME and a reply in flight share it instead of copying it.
+ * Always: nothing but the version is written after strobe_entry_new, and that only before the entry is published, so
+ * that readers of a snapshot need no lock; except by strobe_set, to an entry that no copy names (single.c). A value of
+ * STROBE_BLOB_MIN bytes or more is in a counted blob: EXPIRE, RENAME and a reply in flight share it instead of copying.
  * On failure: strobe_entry_new leaves nothing behind.
  * Not here: who may still see a replaced entry (copies.c).
  */
