@@ -9,18 +9,20 @@
 #define DIRECTORY_DEPTH_MAX 24u
 
 /* A slot is a segment's address with its class in the low bits, so that a bucket's address is known before the
- * segment's memory is read. Slots are atomic only because strobe_prefetch reads them without the lock:
- * relaxed order is enough, what it reads is a hint and is never followed. */
+ * segment's memory is read. Slots are atomic because way_to reads them without the lock: relaxed order is enough, what
+ * it reads is only asked for, and followed under the lock when it is still so (way_holds). */
 struct directory {
     struct directory *next; /* among the spare ones */
-    uint32_t last; /* 2^depth slots, this is the last's number; like the next two the same for its whole life */
+    /* These three are the same for its whole life. */
+    uint32_t last; /* number of the last slot: 2^depth - 1 */
     uint8_t depth;
-    uint8_t shift; /* right, of a hash: its low bits are then the slot's number, the bits of the shard above */
+    uint8_t shift; /* hash >> shift has the slot's number in its low bits, the shard's above */
     _Atomic uint64_t slots[];
 };
 
 /* Directories that were used and are not. A directory's memory is never given back before the map is freed, so that
- * strobe_prefetch can read the one it found a moment ago. There are never more of a depth than were used at once. */
+ * who came without the lock (way.h) can read the one it found a moment ago. There are never more of a depth than were
+ * used at once. */
 struct directory_pool {
     struct directory *spare[DIRECTORY_DEPTH_MAX + 1] SHARD_GUARDED;
 };
@@ -33,6 +35,7 @@ void directory_put(struct directory_pool *pool, struct directory *directory) STR
 void directory_pool_fini(struct directory_pool *pool, const struct strobe_allocator *allocator) STROBE_INSIDE;
 size_t directory_bytes(const struct directory *directory);
 
+/* The slot of HASH. */
 static inline size_t directory_index(const struct directory *directory, uint64_t hash) {
     return (size_t)(hash >> directory->shift) & directory->last;
 }

@@ -8,9 +8,10 @@
  *
  * 14 + 32 bytes make 56, which is a 64-byte block of jemalloc and of glibc alike.
  *
- * Always: nothing but the version is written after strobe_entry_new, and that only before the entry is published, so
- * that readers of a snapshot need no lock; except by strobe_set, to an entry that no copy names (single.c). A value of
- * STROBE_BLOB_MIN bytes or more is in a counted blob: EXPIRE, RENAME and a reply in flight share it instead of copying.
+ * Always: after strobe_entry_new only the version is written, and what strobe_entry_fill gives, both before the entry
+ * is published, so that readers of a snapshot need no lock. One exception: strobe_set writes value and version of a
+ * published entry over, under the lock, when no copy names it (single.c). A value of STROBE_BLOB_MIN bytes or more is
+ * in a counted blob: EXPIRE, RENAME and a reply in flight share it instead of copying.
  * On failure: strobe_entry_new leaves nothing behind.
  * Not here: who may still see a replaced entry (copies.c).
  */
@@ -24,7 +25,7 @@
 #include "map/memory.h"
 
 /* Bytes behind those that an entry has may be given to a longer entry, once: whoever moves USED from where the entry
- * ends owns them. So a value grows at its end without a copy, and an entry still never changes. */
+ * ends owns them. So a value grows at its end without a copy, and without a change to the entry that is there. */
 struct strobe_blob {
     const struct strobe_allocator *allocator;
     size_t room; /* bytes there are */
@@ -155,8 +156,9 @@ static struct strobe_blob *blob_for(struct strobe_map *map, const struct strobe_
     return blob;
 }
 
-struct strobe_entry *entry_new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
-                                     const void *value, size_t len) {
+/* A plain entry of lengths that allow it, owned by the caller. NULL without memory. */
+static struct strobe_entry *new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
+                                      const void *value, size_t len) {
     struct strobe_entry *e = memory_alloc(allocator, sizeof *e + 2 + key->len + len, MEMORY_WORD);
 
     if (!e) return NULL;
@@ -170,7 +172,8 @@ struct strobe_entry *entry_new_plain(const struct strobe_allocator *allocator, c
 }
 
 static bool is_plain(const struct strobe_entry_spec *spec) {
-    return !spec->blob && !spec->expiry && !spec->type_len && entry_lengths_plain(spec->key->len, spec->len);
+    return !spec->blob && !spec->expiry && !spec->type_len && spec->key->len - 1 < ENTRY_SHORT_MAX &&
+           spec->len <= ENTRY_SHORT_MAX;
 }
 
 enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_entry_spec *spec,
@@ -185,7 +188,7 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
     size_t size;
 
     if (is_plain(spec)) {
-        *out = entry_new_plain(map_allocator(map), spec->key, spec->value, len);
+        *out = new_plain(map_allocator(map), spec->key, spec->value, len);
         return *out ? STROBE_OK : STROBE_NO_MEMORY;
     }
     if (key_len == 0 || key_len > STROBE_KEY_MAX || len > STROBE_VALUE_MAX || spec->type_len > STROBE_TYPE_MAX)

@@ -4,10 +4,8 @@
 
 #include <string.h>
 
+#include "map/compiler.h"
 #include "map/map.h"
-
-#define USUAL(condition)   __builtin_expect(!!(condition), 1)
-#define UNUSUAL(condition) __builtin_expect(!!(condition), 0)
 
 #define ENTRY_EXPIRES 1u
 #define ENTRY_TYPE    2u
@@ -26,7 +24,8 @@ static inline unsigned entry_flags(const struct strobe_entry *entry) {
 #define ENTRY_SHORT_MAX 127u /* bytes of a key or a value: its length takes one byte */
 
 /* Two runs of at most ENTRY_SHORT_MAX bytes compared or copied, without a call: a function that may make one saves its
- * registers first. The first word and the last, which may overlap, are all that most keys and values have. */
+ * registers first. Compared by words, copied by pairs of words (one load of 16 bytes): the first and the last, which
+ * may overlap, are all that most keys and values have. TO and FROM do not overlap. With LEN 0 either may be NULL. */
 static inline bool entry_same_short(const void *a, const void *b, size_t len) {
     const char *left = a, *right = b;
     uint64_t x, y;
@@ -105,14 +104,6 @@ static inline bool entry_plain(const struct strobe_entry *entry) {
     return (lengths & 0x8080) == 0 && entry_flags(entry) == 0;
 }
 
-static inline bool entry_lengths_plain(size_t key_len, size_t value_len) {
-    return key_len - 1 < ENTRY_SHORT_MAX && value_len <= ENTRY_SHORT_MAX;
-}
-
-/* A plain entry of lengths that allow it, owned by the caller. NULL without memory. */
-struct strobe_entry *entry_new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
-                                     const void *value, size_t len);
-
 static inline struct entry_layout entry_layout(const struct strobe_entry *entry) {
     struct entry_layout l = {0};
 
@@ -130,6 +121,15 @@ static inline size_t entry_memory(const struct strobe_entry *entry) {
     return entry_plain(entry) ? entry_layout(entry).size : strobe_entry_memory(entry);
 }
 
+/* Of a plain ENTRY, whose key has KEY_LEN bytes. */
+static inline size_t entry_plain_value_len(const struct strobe_entry *entry) {
+    return entry->rest[1];
+}
+
+static inline size_t entry_plain_value_at(size_t key_len) {
+    return 2 + key_len;
+}
+
 /* Whether ENTRY, a plain one, has this key. The caller has compared the hash's tag already. */
 static inline bool entry_plain_has_key(const struct strobe_entry *entry, const struct strobe_key *key) {
     return entry->rest[0] == key->len && entry_same_short(entry->rest + 2, key->data, key->len);
@@ -142,7 +142,7 @@ static inline bool entry_has_key(const struct strobe_entry *entry, const struct 
     return l.key_len == key->len && entry_same_bytes(l.key, key->data, l.key_len);
 }
 
-/* Before the entry is published, under its shard's lock. */
+/* Under its shard's lock: before the entry is published, or when strobe_set writes it over (single.c). */
 static inline void entry_set_version(struct strobe_entry *entry, uint64_t version) {
     entry->version_flags = version << 8 | entry_flags(entry);
 }

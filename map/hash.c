@@ -30,7 +30,7 @@ static inline uint64_t read_tail(const unsigned char *bytes, size_t len) {
     size_t rest = len & 7;
 
     if (rest == 0) return 0;
-    return len > 8 ? read64(bytes + len - 8) >> (64 - 8 * rest) : read_few(bytes, rest);
+    return len > 8 ? hash_read64(bytes + len - 8) >> (64 - 8 * rest) : hash_read_few(bytes, rest);
 }
 
 static inline uint64_t rotate(uint64_t word, int by) {
@@ -75,7 +75,7 @@ static uint64_t siphash(const struct hash_key *key, const unsigned char *bytes, 
     uint64_t last = (uint64_t)len << 56 | read_tail(bytes, len);
 
     for (; bytes != tail; bytes += 8) {
-        uint64_t word = read64(bytes);
+        uint64_t word = hash_read64(bytes);
 
         s.d ^= word;
         round_once(&s);
@@ -93,7 +93,7 @@ static uint64_t siphash(const struct hash_key *key, const unsigned char *bytes, 
 
 #if defined(__x86_64__)
 
-WITH_AES static uint64_t aes_hash(const struct hash_key *key, const unsigned char *bytes, size_t len) {
+WITH_AES static uint64_t hash_aes_call(const struct hash_key *key, const unsigned char *bytes, size_t len) {
     return hash_aes(key, bytes, len);
 }
 
@@ -103,7 +103,7 @@ static bool has_aes(void) {
 
 #else
 
-static uint64_t aes_hash(const struct hash_key *key, const unsigned char *bytes, size_t len) {
+static uint64_t hash_aes_call(const struct hash_key *key, const unsigned char *bytes, size_t len) {
     return siphash(key, bytes, len);
 }
 
@@ -124,7 +124,7 @@ static uint64_t expand(const struct hash_key *key, uint8_t (*blocks)[HASH_BLOCK]
 }
 
 struct hash_key hash_key_plain(const uint8_t seed[16]) {
-    return (struct hash_key){.k0 = read64(seed), .k1 = read64(seed + 8)};
+    return (struct hash_key){.k0 = hash_read64(seed), .k1 = hash_read64(seed + 8)};
 }
 
 struct hash_key hash_key_from_bytes(const uint8_t seed[16]) {
@@ -136,5 +136,5 @@ struct hash_key hash_key_from_bytes(const uint8_t seed[16]) {
 }
 
 uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len) {
-    return key->aes ? aes_hash(key, data, len) : siphash(key, data, len);
+    return key->aes ? hash_aes_call(key, data, len) : siphash(key, data, len);
 }

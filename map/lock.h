@@ -37,7 +37,7 @@ extern struct strobe_lock_class strobe_snapshots_lock __attribute__((acquired_af
 /* 0 free, 1 taken, 2 taken and somebody sleeps. */
 struct lock {
     _Atomic uint32_t state;
-    _Atomic uint32_t waits; /* how often it was found taken; for statistics, wraps */
+    _Atomic uint32_t waits; /* how often somebody had to wait for it; for statistics, wraps */
 #ifdef STROBE_DEBUG
     _Atomic uint64_t owner; /* pthread_self of the holder, 0 = nobody */
 #endif
@@ -95,21 +95,8 @@ static inline void lock_assert_held(const struct lock *lock) {
 }
 #endif
 
-/* The acquire pairs with the release in lock_leave: what the last holder wrote is seen. Returns for how many
- * nanoseconds the thread slept. */
-static inline uint64_t lock_enter(struct lock *lock) {
-    uint32_t expected = 0;
-    uint64_t slept = 0;
-
-    if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
-                                                 memory_order_relaxed))
-        slept = lock_wait(lock);
-    lock_note_owner(lock);
-    lock_time_begin(lock);
-    return slept;
-}
-
-/* True: taken. It waits for nobody and makes no call. */
+/* True: taken. Waits for nobody and makes no call. The acquire pairs with the release in lock_leave: what the last
+ * holder wrote is seen. */
 static inline bool lock_try(struct lock *lock) {
     uint32_t expected = 0;
 
@@ -119,6 +106,17 @@ static inline bool lock_try(struct lock *lock) {
     lock_note_owner(lock);
     lock_time_begin(lock);
     return true;
+}
+
+/* Returns for how many nanoseconds the thread slept. */
+static inline uint64_t lock_enter(struct lock *lock) {
+    uint64_t slept;
+
+    if (lock_try(lock)) return 0;
+    slept = lock_wait(lock);
+    lock_note_owner(lock);
+    lock_time_begin(lock);
+    return slept;
 }
 
 static inline void lock_leave(struct lock *lock) {

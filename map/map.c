@@ -7,7 +7,8 @@
  * uses that for all it does. A segment is frozen before it is changed. Entries are made before the lock is taken and
  * freed after it is let go, by the caller.
  * On failure: NO_MEMORY means that nothing has changed; copies made on the way serve the next try.
- * Not here: growth (table.c), slots (segment.c), expiry's sweep (sweep.c).
+ * Not here: growth (table.c), slots (segment.c), expiry's sweep (sweep.c), vigils (vigil.c), strobe_get, strobe_set and
+ * strobe_del (single.c).
  */
 #include "map/map.h"
 
@@ -195,7 +196,7 @@ LOCK_UNCHECKED void strobe_enter_all(struct strobe_map *map, struct strobe_acces
     enter_held(map, access);
 }
 
-LOCK_UNCHECKED __attribute__((noinline)) static void leave_held(struct strobe_access *access) {
+LOCK_UNCHECKED NOT_INLINE static void leave_held(struct strobe_access *access) {
     struct strobe_map *map = access->map;
 
     for (uint32_t word = 0; word < sizeof access->held / sizeof access->held[0]; word++) {
@@ -217,7 +218,7 @@ uint64_t strobe_access_now(const struct strobe_access *access) {
 
 const struct strobe_entry *strobe_find(struct strobe_access *access, const struct strobe_key *key) {
     bool expires;
-    const struct strobe_entry *entry = look(access, key, &expires);
+    const struct strobe_entry *entry = access_look(access, key, &expires);
 
     return expires && entry_dead(entry, strobe_access_now(access)) ? NULL : entry;
 }
@@ -279,8 +280,8 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct s
     return STROBE_OK;
 }
 
-/* The usual write: a plain entry takes the place of another in its home bucket, and no snapshot is concerned, neither
- * with the segment nor with the entry that goes. False: nothing was done. */
+/* The usual strobe_put: a plain entry takes the place of another in its home bucket, and no snapshot is concerned,
+ * neither with the segment nor with the entry that goes. False: nothing was done. */
 STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct way *way, uint64_t newest,
                                                const struct strobe_key *key, struct strobe_entry **entry) {
     const struct segment *segment = directory_segment(way->word);
@@ -297,8 +298,8 @@ STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct
     return true;
 }
 
-enum strobe_status map_put(struct strobe_map *map, struct shard *shard, uint64_t newest, const struct strobe_key *key,
-                           struct strobe_entry **entry) {
+STROBE_INSIDE static enum strobe_status put(struct strobe_map *map, struct shard *shard, uint64_t newest,
+                                            const struct strobe_key *key, struct strobe_entry **entry) {
     struct segment *segment;
     enum strobe_status status = swap_in(map, shard, newest, key, entry, &segment);
 
@@ -307,17 +308,17 @@ enum strobe_status map_put(struct strobe_map *map, struct shard *shard, uint64_t
 }
 
 enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **entry) {
-    struct shard *shard = shard_of(access, key);
+    struct shard *shard = access_shard(access, key);
     struct way way = way_to(shard, key->hash);
 
     if (replace_plain(shard, &way, access->newest, key, entry)) return STROBE_OK;
-    return map_put(access->map, shard, access->newest, key, entry);
+    return put(access->map, shard, access->newest, key, entry);
 }
 
 /* Undoes a swap_in that left *ENTRY: puts it back, and leaves the entry that was put in. Cannot fail. */
 STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct strobe_key *key,
                                     struct strobe_entry **entry) {
-    struct shard *shard = shard_of(access, key);
+    struct shard *shard = access_shard(access, key);
     struct segment *segment = table_segment(&shard->live, key->hash);
     segment_slot slot = segment_find(segment, segment->class, key);
     struct strobe_entry *put = segment_entry(segment, slot);
@@ -337,7 +338,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
     struct segment *segment;
     size_t done = 0;
 
-    while (done < count && swap_in(access->map, shard_of(access, &keys[done]), access->newest, &keys[done],
+    while (done < count && swap_in(access->map, access_shard(access, &keys[done]), access->newest, &keys[done],
                                    &entries[done], &segment) == STROBE_OK)
         done++;
     if (done < count) {
@@ -345,7 +346,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
         return STROBE_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        struct shard *shard = shard_of(access, &keys[i]);
+        struct shard *shard = access_shard(access, &keys[i]);
 
         segment = table_segment(&shard->live, keys[i].hash);
         if (entries[i] && hand_over(access->map, shard, segment, keys[i].hash, entries[i])) entries[i] = NULL;
@@ -354,7 +355,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
 }
 
 enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key) {
-    struct shard *shard = shard_of(access, key);
+    struct shard *shard = access_shard(access, key);
     struct segment *segment = table_segment(&shard->live, key->hash);
 
     /* A segment frozen for this access stays so: merging, all that erasing may do, keeps the newer mark. */
@@ -363,7 +364,7 @@ enum strobe_status strobe_prepare(struct strobe_access *access, const struct str
 
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old) {
     struct strobe_map *map = access->map;
-    struct shard *shard = shard_of(access, key);
+    struct shard *shard = access_shard(access, key);
     struct segment *segment = table_segment(&shard->live, key->hash);
     segment_slot slot = segment_find(segment, segment->class, key);
     bool dead;

@@ -1,4 +1,4 @@
-/* map_private.h - the map's inside, for the files of this folder that work on all of it: map.c, snapshot.c, sweep.c. */
+/* map_private.h - the map's inside, for the files of this folder that work on all of it. */
 #ifndef STROBE_MAP_PRIVATE_H
 #define STROBE_MAP_PRIVATE_H
 
@@ -61,17 +61,13 @@ STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct shard *shard)
 struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
                                     segment_slot slot, uint64_t hash) STROBE_INSIDE;
 
-/* Whether strobe_get and strobe_set may take what is compiled for processors with AES, AVX2 and BMI. */
-bool single_modern(const struct strobe_map *map);
-
-/* Puts *ENTRY in, and leaves the entry it replaced unless a copy keeps it (NULL). Results: OK, NO_MEMORY. */
-enum strobe_status map_put(struct strobe_map *map, struct shard *shard, uint64_t newest, const struct strobe_key *key,
-                           struct strobe_entry **entry) STROBE_INSIDE;
-
 /* Ends the vigils of SHARD that are for HASH: something is put there. */
 void shard_end_vigils(struct shard *shard, uint64_t hash) STROBE_INSIDE;
 
 /* Takes FIRST, a list of flushed tables that nobody needs any more, apart. Outside of locks, may take long. */
 void map_free_tables(struct strobe_map *map, struct table *first);
+
+/* Whether strobe_get and strobe_set may take what is compiled for processors with AES, AVX2 and BMI. */
+bool single_modern(const struct strobe_map *map);
 
 #endif

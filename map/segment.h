@@ -159,16 +159,16 @@ static inline struct bucket *segment_home_bucket(struct segment *segment, unsign
  * the segment's, which the directory knows too: so a look does not touch the header. */
 uint64_t segment_look(const struct segment *segment, unsigned class, const struct strobe_key *key, segment_slot *where);
 
-/* The usual end of a search, without a call or a loop: the entry of the first slot of BUCKET, KEY's home or one further
- * on, that has KEY's tag, if it is a plain entry of KEY, and which slot it was in *PLACE. NULL: search on. */
-static inline __attribute__((always_inline)) struct strobe_entry *
-segment_glance(const struct bucket *bucket, const struct strobe_key *key, uint32_t *place) {
-    uint32_t mask = bucket_match(bucket, segment_tag(key->hash));
+/* The usual end of a search, without a call or a loop: the entry of the first slot of HOME, KEY's home bucket, that has
+ * KEY's tag, if it is a plain entry of KEY, and which slot it was in *PLACE (which may be NULL). NULL: search on. */
+INLINE struct strobe_entry *segment_glance(const struct bucket *home, const struct strobe_key *key, uint32_t *place) {
+    uint32_t mask = bucket_match(home, segment_tag(key->hash)), first;
     struct strobe_entry *entry;
 
     if (UNUSUAL(!mask)) return NULL;
-    *place = (uint32_t)__builtin_ctz(mask);
-    entry = slot_entry(bucket_word(bucket, *place));
+    first = (uint32_t)__builtin_ctz(mask);
+    if (place) *place = first;
+    entry = slot_entry(bucket_word(home, first));
     return USUAL(entry_plain(entry)) && USUAL(entry_plain_has_key(entry, key)) ? entry : NULL;
 }
 

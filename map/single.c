@@ -8,18 +8,18 @@
  *
  * A processor that has the next call's instructions in its window fetches for it while this one still waits for
  * memory (DESIGN.md, "Instructions, misses and lines"), so the number of instructions is what a call costs. Therefore
- * the piece is compiled twice, for any processor and for those with AES, AVX2 and BMI (Haswell, 2013, and later), and
- * its rare ends are calls in the last place: no register has to be saved for them.
+ * the piece is compiled twice, for any processor and for those with AES, AVX2 and BMI (Haswell, 2013, and later): the
+ * hash in place, shifts and bytes spread over a line in one instruction each. And its rare ends, but for waking a
+ * sleeper, are calls in the last place: no register has to be saved for them.
  *
- * Why writing over is safe: whoever reads an entry of the live map holds its shard's lock, and a copy for snapshots
- * names only entries whose version is not above the segment's `frozen`.
+ * Why writing over is safe: whoever reads an entry of the live map holds its shard's lock; a copy names only entries
+ * whose version is not above the segment's `frozen` (table_freeze_now), and the set looks for newer snapshots first
+ * (`newest <= mark`). The key is there, so no vigil ends (vigil.c). These functions are the library's: strobed's
+ * commands enter, and make their entries outside of the lock.
  * On failure: NO_MEMORY and TOO_BIG mean that nothing has changed.
  */
 #include "map/hash_aes.h"
 #include "map/way.h"
-
-#define INLINE     static inline __attribute__((always_inline))
-#define NOT_INLINE static __attribute__((noinline))
 
 /* ---- Any case --------------------------------------------------------------------------------- */
 
@@ -36,7 +36,7 @@ STROBE_ENTERS static const struct strobe_entry *enter_and_find(struct strobe_map
     bool expires;
 
     strobe_enter(map, key, access);
-    entry = look(access, key, &expires);
+    entry = access_look(access, key, &expires);
     if (!expires) return entry;
     strobe_leave(access);
     (void)strobe_map_tick(map);
@@ -44,8 +44,8 @@ STROBE_ENTERS static const struct strobe_entry *enter_and_find(struct strobe_map
     return strobe_find(access, key);
 }
 
-NOT_INLINE enum strobe_status get_any(struct strobe_map *map, const void *data, size_t key_len, void *value,
-                                      size_t *len) {
+NOT_INLINE static enum strobe_status get_any(struct strobe_map *map, const void *data, size_t key_len, void *value,
+                                             size_t *len) {
     struct strobe_access access;
     const struct strobe_entry *entry;
     struct strobe_blob *blob = NULL;
@@ -73,8 +73,8 @@ NOT_INLINE enum strobe_status get_any(struct strobe_map *map, const void *data, 
     return STROBE_OK;
 }
 
-NOT_INLINE enum strobe_status set_any(struct strobe_map *map, const void *data, size_t key_len, const void *value,
-                                      size_t len, uint64_t expiry) {
+NOT_INLINE static enum strobe_status set_any(struct strobe_map *map, const void *data, size_t key_len,
+                                             const void *value, size_t len, uint64_t expiry) {
     struct strobe_key key;
     struct strobe_entry_spec spec = {.key = &key, .value = value, .len = len, .expiry = expiry};
     struct strobe_access access;
@@ -108,7 +108,7 @@ enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t ke
 
 /* ---- The usual case --------------------------------------------------------------------------- */
 
-/* Where the usual search goes, with the next line: one in ten goes on there, and would wait anew. */
+/* way_to, and asks for the next line too: among a million keys one search in ten goes on there. */
 INLINE struct way way_on(const struct shard *shard, uint64_t hash) {
     struct way way = way_to(shard, hash);
 
@@ -116,73 +116,54 @@ INLINE struct way way_on(const struct shard *shard, uint64_t hash) {
     return way;
 }
 
-/* The plain entry of KEY in SEGMENT, of CLASS, or NULL. *OTHER: there may be one of another kind. */
-STROBE_INSIDE static struct strobe_entry *seek(const struct segment *segment, unsigned class,
-                                               const struct strobe_key *key, bool *other) {
-    uint32_t buckets = segment_buckets(class), b = segment_home(key->hash, buckets);
-    uint8_t tag = segment_tag(key->hash);
-
-    *other = false;
-    for (uint32_t looked = 0; looked < buckets; looked++, b = segment_next(b, buckets)) {
-        const struct bucket *bucket = &segment->buckets[b];
-
-        for (uint32_t mask = bucket_match(bucket, tag); mask; mask &= mask - 1) {
-            struct strobe_entry *entry = slot_entry(bucket_word(bucket, (uint32_t)__builtin_ctz(mask)));
-
-            if (!entry_plain(entry))
-                *other = true;
-            else if (entry_plain_has_key(entry, key))
-                return entry;
-        }
-        if (!bucket->passed) break;
-    }
-    return NULL;
-}
-
+/* Gives the value of ENTRY, a plain one whose key has KEY_LEN bytes, as strobe_get does. */
 INLINE void copy_plain(void *value, size_t *len, const struct strobe_entry *entry, size_t key_len) {
     size_t room = *len;
 
-    *len = entry->rest[1];
-    entry_copy_short(value, entry->rest + 2 + key_len, room < *len ? room : *len);
+    *len = entry_plain_value_len(entry);
+    entry_copy_short(value, (const char *)entry->rest + entry_plain_value_at(key_len), room < *len ? room : *len);
 }
 
-/* Whether a set may write over ENTRY of SEGMENT. */
+/* Whether a value of LEN bytes may be written over that of ENTRY, a plain one of SEGMENT. */
 STROBE_INSIDE INLINE bool may_write_over(const struct segment *segment, const struct strobe_entry *entry, size_t len) {
-    return USUAL(entry->rest[1] == len) && USUAL(entry_version(entry) > segment->frozen);
+    return USUAL(entry_plain_value_len(entry) == len) && USUAL(entry_version(entry) > segment->frozen);
 }
 
 STROBE_INSIDE INLINE void write_over(struct shard *shard, struct strobe_entry *entry, size_t key_len, const void *value,
                                      size_t len) {
     entry_set_version(entry, ++shard->version);
-    entry_copy_short(entry->rest + 2 + key_len, value, len);
+    entry_copy_short(entry->rest + entry_plain_value_at(key_len), value, len);
 }
 
-/* What get and set go on with when a glance at the home bucket was not enough: in SHARD, from the begin. */
+/* What get and set go on with when a glance at the home bucket was not enough: from the beginning, in SHARD, which they
+ * leave. */
 
-STROBE_LEAVES NOT_INLINE enum strobe_status get_rest(struct strobe_map *map, struct shard *shard, const void *data,
-                                                     size_t key_len, void *value, size_t *len) {
+STROBE_LEAVES NOT_INLINE static enum strobe_status
+get_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t key_len, void *value, size_t *len) {
     struct strobe_key key = strobe_key(map, data, key_len);
     uint64_t word = table_word(&shard->live, key.hash);
-    bool other;
-    const struct strobe_entry *entry = seek(directory_segment(word), directory_class(word), &key, &other);
+    segment_slot slot;
+    const struct strobe_entry *entry =
+        slot_entry(segment_look(directory_segment(word), directory_class(word), &key, &slot));
+    bool plain = entry && entry_plain(entry);
 
-    if (entry) copy_plain(value, len, entry, key_len);
+    if (plain) copy_plain(value, len, entry, key_len);
     shard_leave(shard);
-    if (other && !entry) return get_any(map, data, key_len, value, len);
-    return entry ? STROBE_OK : STROBE_MISSING;
+    if (plain) return STROBE_OK;
+    return entry ? get_any(map, data, key_len, value, len) : STROBE_MISSING;
 }
 
-STROBE_LEAVES NOT_INLINE enum strobe_status set_rest(struct strobe_map *map, struct shard *shard, const void *data,
-                                                     size_t key_len, const void *value, size_t len) {
+STROBE_LEAVES NOT_INLINE static enum strobe_status
+set_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t key_len, const void *value, size_t len) {
     struct strobe_key key = strobe_key(map, data, key_len);
     const struct segment *segment = table_segment(&shard->live, key.hash);
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
-    bool other;
+    segment_slot slot;
 
     snapshots_instant(&map->snapshots, &instant, &newest);
-    if (newest <= segment->mark) entry = seek(segment, segment->class, &key, &other);
-    if (entry && !may_write_over(segment, entry, len)) entry = NULL;
+    if (newest <= segment->mark) entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
+    if (entry && (!entry_plain(entry) || !may_write_over(segment, entry, len))) entry = NULL;
     if (entry) write_over(shard, entry, key_len, value, len);
     shard_leave(shard);
     return entry ? STROBE_OK : set_any(map, data, key_len, value, len, 0);
@@ -192,10 +173,9 @@ INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *k
     struct shard *shard = map_shard(map, key->hash);
     struct way way = way_on(shard, key->hash);
     const struct strobe_entry *entry = NULL;
-    uint32_t place;
 
     if (UNUSUAL(!shard_try(shard))) return get_any(map, key->data, key->len, value, len);
-    if (USUAL(way_holds(&way, shard))) entry = segment_glance(way.home, key, &place);
+    if (USUAL(way_holds(&way, shard))) entry = segment_glance(way.home, key, NULL);
     if (UNUSUAL(!entry)) return get_rest(map, shard, key->data, key->len, value, len);
     copy_plain(value, len, entry, key->len);
     shard_leave(shard);
@@ -208,11 +188,10 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
     const struct segment *segment = directory_segment(way.word);
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
-    uint32_t place;
 
     if (UNUSUAL(!shard_try(shard))) return set_any(map, key->data, key->len, value, len, 0);
     snapshots_instant(&map->snapshots, &instant, &newest);
-    if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = segment_glance(way.home, key, &place);
+    if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = segment_glance(way.home, key, NULL);
     if (UNUSUAL(!entry) || UNUSUAL(!may_write_over(segment, entry, len)))
         return set_rest(map, shard, key->data, key->len, value, len);
     write_over(shard, entry, key->len, value, len);
@@ -222,15 +201,15 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
 
 /* ---- For two kinds of processors --------------------------------------------------------------- */
 
-NOT_INLINE enum strobe_status get_portable(struct strobe_map *map, const void *data, size_t key_len, void *value,
-                                           size_t *len) {
+NOT_INLINE static enum strobe_status get_portable(struct strobe_map *map, const void *data, size_t key_len, void *value,
+                                                  size_t *len) {
     struct strobe_key key = strobe_key(map, data, key_len);
 
     return get(map, &key, value, len);
 }
 
-NOT_INLINE enum strobe_status set_portable(struct strobe_map *map, const void *data, size_t key_len, const void *value,
-                                           size_t len) {
+NOT_INLINE static enum strobe_status set_portable(struct strobe_map *map, const void *data, size_t key_len,
+                                                  const void *value, size_t len) {
     struct strobe_key key = strobe_key(map, data, key_len);
 
     return set(map, &key, value, len);
@@ -240,15 +219,15 @@ NOT_INLINE enum strobe_status set_portable(struct strobe_map *map, const void *d
 
 #define MODERN __attribute__((target("aes,avx2,bmi,bmi2")))
 
-MODERN NOT_INLINE enum strobe_status get_modern(struct strobe_map *map, const void *data, size_t key_len, void *value,
-                                                size_t *len) {
+MODERN NOT_INLINE static enum strobe_status get_modern(struct strobe_map *map, const void *data, size_t key_len,
+                                                       void *value, size_t *len) {
     struct strobe_key key = {data, hash_aes(&map->world.hash, data, key_len), (uint32_t)key_len};
 
     return get(map, &key, value, len);
 }
 
-MODERN NOT_INLINE enum strobe_status set_modern(struct strobe_map *map, const void *data, size_t key_len,
-                                                const void *value, size_t len) {
+MODERN NOT_INLINE static enum strobe_status set_modern(struct strobe_map *map, const void *data, size_t key_len,
+                                                       const void *value, size_t len) {
     struct strobe_key key = {data, hash_aes(&map->world.hash, data, key_len), (uint32_t)key_len};
 
     return set(map, &key, value, len);
@@ -261,7 +240,7 @@ bool single_modern(const struct strobe_map *map) {
 
 #else
 
-#define get_modern get_portable
+#define get_modern get_portable /* never taken: map->modern is false */
 #define set_modern set_portable
 
 bool single_modern(const struct strobe_map *map) {
@@ -272,7 +251,8 @@ bool single_modern(const struct strobe_map *map) {
 #endif
 
 enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len) {
-    if (UNUSUAL(key_len - 1 >= ENTRY_SHORT_MAX)) return get_any(map, key, key_len, value, len);
+    if (UNUSUAL(key_len - 1 >= ENTRY_SHORT_MAX)) /* 0 wraps round */
+        return get_any(map, key, key_len, value, len);
     return USUAL(map->modern) ? get_modern(map, key, key_len, value, len) : get_portable(map, key, key_len, value, len);
 }
 

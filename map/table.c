@@ -67,7 +67,7 @@ enum strobe_status table_init(struct table *table, const struct table_world *wor
     table->born = born;
     table->until = UINT64_MAX;
     directory_set(directory, 0, segment);
-    /* Release: pairs with the acquire in strobe_prefetch, which needs the directory's depth. */
+    /* Release: pairs with the acquire in way_to, which reads the directory's shift and last. */
     atomic_store_explicit(&table->directory, directory, memory_order_release);
     note_segment(table, world, segment, 1);
     return STROBE_OK;
@@ -76,7 +76,7 @@ enum strobe_status table_init(struct table *table, const struct table_world *wor
 void table_swap(struct table *live, struct table *fresh, uint64_t instant) {
     struct directory *old = atomic_load_explicit(&live->directory, memory_order_relaxed);
     struct directory *directory = atomic_load_explicit(&fresh->directory, memory_order_relaxed);
-    const size_t rest = sizeof old; /* the directory comes first, and strobe_prefetch may be reading it */
+    const size_t rest = sizeof old; /* the directory comes first, and way_to may be reading it */
     struct table was;
 
     static_assert(offsetof(struct table, directory) == 0 && offsetof(struct table, prefix) == sizeof old,
@@ -85,7 +85,7 @@ void table_swap(struct table *live, struct table *fresh, uint64_t instant) {
     memcpy((char *)live + rest, (const char *)fresh + rest, sizeof was - rest);
     memcpy((char *)fresh + rest, (const char *)&was + rest, sizeof was - rest);
     atomic_store_explicit(&fresh->directory, old, memory_order_relaxed);
-    /* Release: pairs with the acquire in strobe_prefetch, which needs the directory's depth. */
+    /* Release: pairs with the acquire in way_to, which reads the directory's shift and last. */
     atomic_store_explicit(&live->directory, directory, memory_order_release);
 
     fresh->until = instant;
@@ -224,7 +224,7 @@ STROBE_INSIDE static void use_directory(struct table *table, struct directory_po
                                         uint32_t deepest) {
     struct directory *old = atomic_load_explicit(&table->directory, memory_order_relaxed);
 
-    /* Release: pairs with the acquire in strobe_prefetch, which needs the directory's depth. */
+    /* Release: pairs with the acquire in way_to, which reads the directory's shift and last. */
     atomic_store_explicit(&table->directory, directory, memory_order_release);
     directory_put(pool, old);
     table->deepest = deepest;

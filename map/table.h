@@ -15,7 +15,7 @@ struct table_world {
 };
 
 struct table {
-    _Atomic(struct directory *) directory; /* written under the lock; strobe_prefetch reads it without */
+    _Atomic(struct directory *) directory; /* written under the lock; way_to reads it without */
     uint64_t prefix;                       /* the shard's */
     uint64_t born SHARD_GUARDED;           /* it shows the snapshots after this one ... */
     uint64_t until SHARD_GUARDED;          /* ... up to this one: UINT64_MAX while it lives, set by a flush */

@@ -21,7 +21,7 @@ struct way {
 LOCK_UNCHECKED static inline struct way way_to(const struct shard *shard, uint64_t hash) {
     struct way way;
 
-    /* Acquire: pairs with the release when a directory is put to use; its depth is read here. */
+    /* Acquire: pairs with the release when a directory is put to use; its shift and last are read here. */
     way.directory = atomic_load_explicit(&shard->live.directory, memory_order_acquire);
     way.slot = &way.directory->slots[directory_index(way.directory, hash)];
     way.word = atomic_load_explicit(way.slot, memory_order_relaxed);
@@ -37,7 +37,8 @@ STROBE_INSIDE static inline bool way_holds(const struct way *way, const struct s
 }
 
 /* The shard of KEY, which the access must hold. */
-STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *access, const struct strobe_key *key) {
+STROBE_INSIDE static inline struct shard *access_shard(const struct strobe_access *access,
+                                                       const struct strobe_key *key) {
     struct shard *shard = map_shard(access->map, key->hash);
 
     lock_assert_held(&shard->lock);
@@ -45,16 +46,15 @@ STROBE_INSIDE static inline struct shard *shard_of(const struct strobe_access *a
 }
 
 /* The entry of KEY, dead or alive. *EXPIRES tells whether that can change. */
-STROBE_INSIDE static inline const struct strobe_entry *look(const struct strobe_access *access,
-                                                            const struct strobe_key *key, bool *expires) {
-    uint64_t at = table_word(&shard_of(access, key)->live, key->hash), word;
+STROBE_INSIDE static inline const struct strobe_entry *access_look(const struct strobe_access *access,
+                                                                   const struct strobe_key *key, bool *expires) {
+    uint64_t at = table_word(&access_shard(access, key)->live, key->hash), word;
     struct segment *segment = directory_segment(at);
     unsigned class = directory_class(at);
     const struct strobe_entry *entry;
     segment_slot slot;
-    uint32_t place;
 
-    entry = segment_glance(segment_home_bucket(segment, class, key->hash), key, &place);
+    entry = segment_glance(segment_home_bucket(segment, class, key->hash), key, NULL);
     *expires = false; /* what a glance finds is plain */
     if (entry) return entry;
     word = segment_look(segment, class, key, &slot);

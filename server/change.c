@@ -3,7 +3,7 @@
  *     enter  look (version v)  leave      make the new entry      enter  still v? put  leave      free the old
  *                                                                        else from the beginning
  *
- * Entries never change, so a changed value is a new entry. Allocating and copying it under the shard's
+ * No command changes an entry, so a changed value is a new entry. Allocating and copying it under the shard's
  * lock would make everybody wait who uses that shard; the version tells whether what was made is still
  * made from the truth. A key that is written all the time could make a slow change start again for ever:
  * after TRIES it is made inside. In EXEC, which holds the lock anyway, it is made inside at once.

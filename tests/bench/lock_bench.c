@@ -27,8 +27,8 @@ _Thread_local struct lock_times lock_times;
 #define MANY_OPS   20000u
 #define BESIDE_NS  2000000000u
 #define HANDOVERS  400000u
-#define GET_LINES  1u /* shared lines that an operation writes: tests/bench/shared_lines counts them */
-#define SET_LINES  2u
+#define GET_LINES  1u     /* shared lines that an operation writes: tests/bench/shared_lines counts them */
+#define SET_LINES  2u     /* the lock's and the entry's; where it is not written over, the bucket's */
 #define SUSPECT_NS 4000.0 /* a hold from which it is worth asking whether the processor was taken away */
 
 struct holds {
@@ -307,11 +307,17 @@ LOCK_UNCHECKED static void touch(void) {
     struct strobe_map *map = bench_map_new();
     struct bench_text *keys = bench_keys_new(1000);
     char value[BENCH_VALUE_LEN] = {0}, out[BENCH_VALUE_LEN];
+    const struct strobe_entry *entry;
+    struct strobe_access access;
     size_t len = sizeof out;
+    struct strobe_key key;
 
     bench_fill(map, keys, 1000);
-    for (unsigned i = 0; i < 2; i++)
-        bench_set(map, &keys[500], value, sizeof value); /* memory of its size is at hand */
+    key = strobe_key(map, keys[500].data, BENCH_KEY_LEN);
+    strobe_enter(map, &key, &access);
+    entry = strobe_find(&access, &key);
+    strobe_leave(&access);
+    (void)printf("entry %p 64\n", (const void *)entry);
     (void)printf("marker %p 8\nmap %p %zu\nsnapshots %p 64\n", (void *)&marker, (void *)map, sizeof *map,
                  (void *)&map->snapshots.clock);
     for (uint32_t i = 0; i < map->shard_count; i++) {

@@ -3,7 +3,7 @@
  * A look-up in a large map is three loads that miss, each from an address that the one before gave: the key, its
  * bucket, its entry. A processor goes on behind a load that misses until its window is full, so look-ups that are short
  * overlap and long ones do not. This does nothing else than three such loads, some arithmetic for the hash's place,
- * and, if wanted, the two locked instructions of a lock: the figures that map.c's strobe_get was written by.
+ * and, if wanted, the two locked instructions of a lock: the figures that single.c's strobe_get was written by.
  *
  *     tests/bench/window_model
  */

@@ -309,9 +309,33 @@ static void test_a_blob_gives_back_what_it_does_not_need(void **state) {
     map_world_close(&w);
 }
 
+/* Short runs: each length, each byte wrong in turn, and nothing beyond the end touched. */
+static void test_short_runs_are_compared_and_copied_to_the_last_byte(void **state) {
+    unsigned char from[ENTRY_SHORT_MAX], to[ENTRY_SHORT_MAX + 1], want[ENTRY_SHORT_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof from; i++) from[i] = (unsigned char)(i * 37 + 11);
+    for (size_t len = 0; len <= ENTRY_SHORT_MAX; len++) {
+        memset(to, '#', sizeof to);
+        memset(want, '#', sizeof want);
+        memcpy(want, from, len);
+        entry_copy_short(to, from, len);
+        assert_memory_equal(to, want, sizeof to);
+        assert_true(entry_same_short(to, from, len));
+        for (size_t i = 0; i < len; i++) {
+            to[i] ^= 128;
+            assert_false(entry_same_short(to, from, len));
+            to[i] ^= 128;
+        }
+    }
+    entry_copy_short(NULL, from, 0);
+    assert_true(entry_same_short(NULL, from, 0));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_layout_keeps_every_byte),
+        cmocka_unit_test(test_short_runs_are_compared_and_copied_to_the_last_byte),
         cmocka_unit_test(test_only_the_same_key_is_the_key),
         cmocka_unit_test(test_an_entry_is_dead_from_its_millisecond_on),
         cmocka_unit_test(test_what_is_over_a_limit_is_refused),

@@ -1,6 +1,6 @@
 /* test_single.c - strobe_get and strobe_set, whose usual case has a way of its own, against an access on the same map.
  *
- * Every test runs twice: with what is compiled for this processor, and with what is compiled for any.
+ * Each of these runs twice: with what is compiled for this processor, and with what is compiled for any.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@ struct text {
     size_t len;
 };
 
-static void open_portable(struct map_world *w, unsigned shards, bool portable) {
+static void open_world(struct map_world *w, unsigned shards, bool portable) {
     map_world_open(w, shards);
     if (portable) w->map->modern = false;
 }
@@ -40,17 +40,19 @@ static const struct strobe_entry *entry_of(struct map_world *w, const char *key)
 
 /* ---- Random sets and gets, of keys and values of all lengths ------------------------------------ */
 
-#define KEYS 900u
+#define KEYS         900u
+#define RANDOM_STEPS 60000u
 
-/* One of KEYS keys, of lengths around those that are treated alike. Keys of a length differ in one byte only, the
+/* One of KEYS keys, of lengths around those that are treated alike. Two of a length differ in one byte or two: the
  * first, one in the middle or the last. */
 static struct text key_of(unsigned number) {
     static const size_t lengths[] = {1, 2, 7, 8, 9, 14, 15, 16, 17, 24, 25, 60, 126, 127, 128};
-    struct text key = {.len = lengths[number % (sizeof lengths / sizeof lengths[0])]};
+    unsigned count = sizeof lengths / sizeof lengths[0], round = number / count;
+    struct text key = {.len = lengths[number % count]};
     size_t places[] = {0, key.len / 2, key.len - 1};
 
     memset(key.bytes, 'k', sizeof key.bytes);
-    key.bytes[places[number % 3]] = (char)(number / 15);
+    key.bytes[places[round % 3]] = (char)round; /* below 'k' */
     return key;
 }
 
@@ -103,11 +105,11 @@ static void set_and_check(struct map_world *w, const struct text *key, const str
     assert_memory_equal(now.bytes, value->bytes, value->len);
 }
 
-static void random_steps(bool portable, size_t shards, unsigned steps) {
+static void random_steps(bool portable, unsigned shards) {
     struct map_world w;
 
-    open_portable(&w, (unsigned)shards, portable);
-    for (unsigned step = 0; step < steps; step++) {
+    open_world(&w, shards, portable);
+    for (unsigned step = 0; step < RANDOM_STEPS; step++) {
         struct text key = key_of(map_world_below(&w, KEYS));
         struct text value;
 
@@ -138,7 +140,7 @@ static void over_and_kept(bool portable) {
     uint64_t version;
     char *before, *after;
 
-    open_portable(&w, 1, portable);
+    open_world(&w, 1, portable);
     map_world_fill(&w, "key-", 100);
     (void)map_world_set(&w, "a key of 14 b.", "a value of twenty by", 0);
     first = entry_of(&w, "a key of 14 b.");
@@ -170,7 +172,7 @@ static void other_kinds(bool portable) {
     struct map_world w;
     struct strobe_stats stats;
 
-    open_portable(&w, 1, portable);
+    open_world(&w, 1, portable);
     (void)map_world_set(&w, "key", "1234567890123456", 0);
     (void)map_world_set(&w, "key", "12345678901234567", 0);
     map_world_assert(&w, "key", "12345678901234567");
@@ -197,7 +199,7 @@ static void crowded(bool portable) {
     struct map_world w;
     char key[32];
 
-    open_portable(&w, 1, portable);
+    open_world(&w, 1, portable);
     map_world_fill(&w, "crowd-", 780);
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < 780; i++) {
@@ -224,7 +226,7 @@ static void looks_like_another(bool portable) {
     size_t len = sizeof out;
     uint32_t buckets = segment_buckets(0);
 
-    open_portable(&w, 1, portable);
+    open_world(&w, 1, portable);
     for (unsigned i = 0; i == 0 || segment_tag(typed.hash) != segment_tag(other.hash) ||
                          segment_home(typed.hash, buckets) != segment_home(other.hash, buckets);
          i++) {
@@ -252,32 +254,37 @@ static void each_way(void (*test)(bool portable)) {
 }
 
 static void random_one_shard(bool portable) {
-    random_steps(portable, 1, 60000);
+    random_steps(portable, 1);
 }
 
 static void random_many_shards(bool portable) {
-    random_steps(portable, 64, 60000);
+    random_steps(portable, 64);
 }
 
-static void test_random(void **state) {
+static void test_get_and_set_agree_with_an_access(void **state) {
     (void)state;
     each_way(random_one_shard);
     each_way(random_many_shards);
 }
 
-static void test_over_and_kept(void **state) {
+static void test_a_set_writes_over_only_what_no_snapshot_knows(void **state) {
     (void)state;
     each_way(over_and_kept);
 }
 
-static void test_other_kinds(void **state) {
+static void test_a_value_of_another_kind_is_replaced(void **state) {
     (void)state;
     each_way(other_kinds);
 }
 
-static void test_crowded(void **state) {
+static void test_a_full_segment_is_searched_to_the_end(void **state) {
     (void)state;
     each_way(crowded);
+}
+
+static void test_a_typed_entry_is_not_the_key_it_looks_like(void **state) {
+    (void)state;
+    each_way(looks_like_another);
 }
 
 /* What was read before the lock is followed only if it is still so under it. (No test can stop a thread in between: it
@@ -291,7 +298,7 @@ static bool holds(struct map_world *w, const struct way *way) {
     return answer;
 }
 
-static void test_way_holds(void **state) {
+static void test_a_way_holds_until_slot_or_directory_change(void **state) {
     unsigned by_slot = 0, by_directory = 0;
     const struct shard *shard;
     struct map_world w;
@@ -317,15 +324,14 @@ static void test_way_holds(void **state) {
     map_world_close(&w);
 }
 
-static void test_looks_like_another(void **state) {
-    (void)state;
-    each_way(looks_like_another);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),  cmocka_unit_test(test_over_and_kept),      cmocka_unit_test(test_other_kinds),
-        cmocka_unit_test(test_crowded), cmocka_unit_test(test_looks_like_another), cmocka_unit_test(test_way_holds),
+        cmocka_unit_test(test_get_and_set_agree_with_an_access),
+        cmocka_unit_test(test_a_set_writes_over_only_what_no_snapshot_knows),
+        cmocka_unit_test(test_a_value_of_another_kind_is_replaced),
+        cmocka_unit_test(test_a_full_segment_is_searched_to_the_end),
+        cmocka_unit_test(test_a_typed_entry_is_not_the_key_it_looks_like),
+        cmocka_unit_test(test_a_way_holds_until_slot_or_directory_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
