@@ -156,9 +156,8 @@ static struct strobe_blob *blob_for(struct strobe_map *map, const struct strobe_
     return blob;
 }
 
-/* A plain entry of lengths that allow it, owned by the caller. NULL without memory. */
-static struct strobe_entry *new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
-                                      const void *value, size_t len) {
+struct strobe_entry *entry_new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
+                                     const void *value, size_t len) {
     struct strobe_entry *e = memory_alloc(allocator, sizeof *e + 2 + key->len + len, MEMORY_WORD);
 
     if (!e) return NULL;
@@ -172,8 +171,7 @@ static struct strobe_entry *new_plain(const struct strobe_allocator *allocator, 
 }
 
 static bool is_plain(const struct strobe_entry_spec *spec) {
-    return !spec->blob && !spec->expiry && !spec->type_len && spec->key->len - 1 < ENTRY_SHORT_MAX &&
-           spec->len <= ENTRY_SHORT_MAX;
+    return !spec->blob && !spec->expiry && !spec->type_len && entry_lengths_plain(spec->key->len, spec->len);
 }
 
 enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_entry_spec *spec,
@@ -188,7 +186,7 @@ enum strobe_status strobe_entry_new(struct strobe_map *map, const struct strobe_
     size_t size;
 
     if (is_plain(spec)) {
-        *out = new_plain(map_allocator(map), spec->key, spec->value, len);
+        *out = entry_new_plain(map_allocator(map), spec->key, spec->value, len);
         return *out ? STROBE_OK : STROBE_NO_MEMORY;
     }
     if (key_len == 0 || key_len > STROBE_KEY_MAX || len > STROBE_VALUE_MAX || spec->type_len > STROBE_TYPE_MAX)

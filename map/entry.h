@@ -104,6 +104,14 @@ static inline bool entry_plain(const struct strobe_entry *entry) {
     return (lengths & 0x8080) == 0 && entry_flags(entry) == 0;
 }
 
+static inline bool entry_lengths_plain(size_t key_len, size_t value_len) {
+    return key_len - 1 < ENTRY_SHORT_MAX && value_len <= ENTRY_SHORT_MAX;
+}
+
+/* A plain entry of lengths that allow it, owned by the caller. NULL without memory. */
+struct strobe_entry *entry_new_plain(const struct strobe_allocator *allocator, const struct strobe_key *key,
+                                     const void *value, size_t len);
+
 static inline struct entry_layout entry_layout(const struct strobe_entry *entry) {
     struct entry_layout l = {0};
 

@@ -315,6 +315,19 @@ enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_
     return put(access->map, shard, access->newest, key, entry);
 }
 
+enum strobe_status way_put(struct strobe_map *map, struct shard *shard, const struct way *way,
+                           const struct strobe_key *key, struct strobe_entry **entry) {
+    enum strobe_status status = STROBE_OK;
+    uint64_t instant, newest;
+
+    shard_enter(shard);
+    snapshots_instant(&map->snapshots, &instant, &newest);
+    if (!way_holds(way, shard) || !replace_plain(shard, way, newest, key, entry))
+        status = put(map, shard, newest, key, entry);
+    shard_leave(shard);
+    return status;
+}
+
 /* Undoes a swap_in that left *ENTRY: puts it back, and leaves the entry that was put in. Cannot fail. */
 STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct strobe_key *key,
                                     struct strobe_entry **entry) {

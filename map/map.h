@@ -128,8 +128,8 @@ uint64_t strobe_map_tick(struct strobe_map *map);
 enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t key_len, void *value, size_t *len)
     STROBE_OUTSIDE;
 
-/* Sets KEY to VALUE (both borrowed), to expire at EXPIRY. Any thread, outside of an access.
- * Results: OK, NO_MEMORY, TOO_BIG. */
+/* Sets KEY to VALUE (both borrowed; VALUE may be NULL when LEN is 0), to expire at EXPIRY. Any thread, outside of an
+ * access. Results: OK, NO_MEMORY, TOO_BIG. */
 enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
                               uint64_t expiry) STROBE_OUTSIDE;
 
@@ -332,7 +332,7 @@ struct strobe_stats {
     uint64_t slots;                   /* places for entries in those segments */
     uint64_t splits, merges, resizes; /* of segments, since the start */
     uint64_t expired;                 /* entries swept since the start */
-    uint64_t lock_waits;              /* how often a thread had to wait for a shard's lock */
+    uint64_t lock_waits;              /* how often a thread found a shard's lock taken */
     uint64_t snapshots;               /* open now */
     uint64_t copies;                  /* segments copied for snapshots and held now */
     uint64_t copies_made;             /* the same since the start */
@@ -341,7 +341,7 @@ struct strobe_stats {
 };
 void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) STROBE_OUTSIDE;
 
-/* The same by shard: how many there are, and how often a thread had to wait for the lock of shard I (from 0). Any
+/* The same by shard: how many there are, and how often a thread found the lock of shard I (from 0) taken. Any
  * thread. */
 unsigned strobe_shard_count(const struct strobe_map *map);
 uint64_t strobe_shard_lock_waits(const struct strobe_map *map, unsigned i);

@@ -44,18 +44,13 @@ STROBE_ENTERS static const struct strobe_entry *enter_and_find(struct strobe_map
     return strobe_find(access, key);
 }
 
-NOT_INLINE static enum strobe_status get_any(struct strobe_map *map, const void *data, size_t key_len, void *value,
-                                             size_t *len) {
+static enum strobe_status get_key(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
     struct strobe_access access;
-    const struct strobe_entry *entry;
+    const struct strobe_entry *entry = enter_and_find(map, key, &access);
     struct strobe_blob *blob = NULL;
     const char *bytes = NULL;
     size_t room = *len;
-    struct strobe_key key;
 
-    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
-    key = strobe_key(map, data, key_len);
-    entry = enter_and_find(map, &key, &access);
     if (entry) {
         bytes = strobe_entry_value(entry, len);
         blob = strobe_entry_blob(entry);
@@ -73,23 +68,47 @@ NOT_INLINE static enum strobe_status get_any(struct strobe_map *map, const void 
     return STROBE_OK;
 }
 
+/* An entry that expires or has a long key or value. */
+NOT_INLINE static enum strobe_status make_entry(struct strobe_map *map, const struct strobe_key *key, const void *value,
+                                                size_t len, uint64_t expiry, struct strobe_entry **entry) {
+    struct strobe_entry_spec spec = {.key = key, .value = value, .len = len, .expiry = expiry};
+
+    return strobe_entry_new(map, &spec, entry);
+}
+
+INLINE enum strobe_status set_key(struct strobe_map *map, const struct strobe_key *key, const void *value, size_t len,
+                                  uint64_t expiry) {
+    struct shard *shard = map_shard(map, key->hash);
+    struct way way = way_to(shard, key->hash); /* its line comes while the entry is made */
+    enum strobe_status status = STROBE_NO_MEMORY;
+    struct strobe_entry *entry = NULL;
+
+    if (expiry || !entry_lengths_plain(key->len, len))
+        status = make_entry(map, key, value, len, expiry, &entry);
+    else
+        entry = entry_new_plain(map->world.allocator, key, value, len);
+    if (!entry) return status;
+    status = way_put(map, shard, &way, key, &entry);
+    if (entry) entry_destroy(map->world.allocator, entry);
+    return status;
+}
+
+NOT_INLINE static enum strobe_status get_any(struct strobe_map *map, const void *data, size_t key_len, void *value,
+                                             size_t *len) {
+    struct strobe_key key;
+
+    if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_MISSING;
+    key = strobe_key(map, data, key_len);
+    return get_key(map, &key, value, len);
+}
+
 NOT_INLINE static enum strobe_status set_any(struct strobe_map *map, const void *data, size_t key_len,
                                              const void *value, size_t len, uint64_t expiry) {
-    struct strobe_key key;
-    struct strobe_entry_spec spec = {.key = &key, .value = value, .len = len, .expiry = expiry};
-    struct strobe_access access;
-    struct strobe_entry *entry;
-    enum strobe_status status;
+    struct strobe_key key = {.data = data, .len = (uint32_t)key_len};
 
     if (key_len == 0 || key_len > STROBE_KEY_MAX) return STROBE_TOO_BIG;
-    key = strobe_key(map, data, key_len);
-    status = strobe_entry_new(map, &spec, &entry);
-    if (status != STROBE_OK) return status;
-    strobe_enter(map, &key, &access);
-    status = strobe_put(&access, &key, &entry);
-    strobe_leave(&access);
-    strobe_entry_free(map, entry);
-    return status;
+    key.hash = hash_bytes(&map->world.hash, data, key_len);
+    return set_key(map, &key, value, len, expiry);
 }
 
 enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t key_len) {
@@ -135,6 +154,14 @@ STROBE_INSIDE INLINE void write_over(struct shard *shard, struct strobe_entry *e
     entry_copy_short(entry->rest + entry_plain_value_at(key_len), value, len);
 }
 
+/* A set that tries to write over and cannot has looked in vain, and takes nearly two sets' time. So each that could not
+ * raises the thread's doubt, each set lowers it, and while it is high they do not try: values of changing lengths, and
+ * new keys, cost a try in nine sets. */
+#define DOUBT_RAISED  8u
+#define DOUBT_ALLOWED 8u
+
+static _Thread_local unsigned doubt;
+
 /* What get and set go on with when a glance at the home bucket was not enough: from the beginning, in SHARD, which they
  * leave. */
 
@@ -147,10 +174,11 @@ get_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t k
         slot_entry(segment_look(directory_segment(word), directory_class(word), &key, &slot));
     bool plain = entry && entry_plain(entry);
 
+    lock_assert_held(&map_shard(map, key.hash)->lock);
     if (plain) copy_plain(value, len, entry, key_len);
     shard_leave(shard);
     if (plain) return STROBE_OK;
-    return entry ? get_any(map, data, key_len, value, len) : STROBE_MISSING;
+    return entry ? get_key(map, &key, value, len) : STROBE_MISSING;
 }
 
 STROBE_LEAVES NOT_INLINE static enum strobe_status
@@ -161,12 +189,23 @@ set_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t k
     uint64_t instant, newest;
     segment_slot slot;
 
+    lock_assert_held(&map_shard(map, key.hash)->lock);
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (newest <= segment->mark) entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
     if (entry && (!entry_plain(entry) || !may_write_over(segment, entry, len))) entry = NULL;
     if (entry) write_over(shard, entry, key_len, value, len);
     shard_leave(shard);
-    return entry ? STROBE_OK : set_any(map, data, key_len, value, len, 0);
+    if (entry) return STROBE_OK;
+    doubt += DOUBT_RAISED;
+    return set_key(map, &key, value, len, 0);
+}
+
+/* The entry is found, and cannot be written over. */
+STROBE_LEAVES NOT_INLINE static enum strobe_status
+set_anew(struct strobe_map *map, struct shard *shard, const void *data, size_t key_len, const void *value, size_t len) {
+    shard_leave(shard);
+    doubt += DOUBT_RAISED;
+    return set_any(map, data, key_len, value, len, 0);
 }
 
 INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
@@ -192,8 +231,8 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
     if (UNUSUAL(!shard_try(shard))) return set_any(map, key->data, key->len, value, len, 0);
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = segment_glance(way.home, key, NULL);
-    if (UNUSUAL(!entry) || UNUSUAL(!may_write_over(segment, entry, len)))
-        return set_rest(map, shard, key->data, key->len, value, len);
+    if (UNUSUAL(!entry)) return set_rest(map, shard, key->data, key->len, value, len);
+    if (UNUSUAL(!may_write_over(segment, entry, len))) return set_anew(map, shard, key->data, key->len, value, len);
     write_over(shard, entry, key->len, value, len);
     shard_leave(shard);
     return STROBE_OK;
@@ -258,6 +297,8 @@ enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t ke
 
 enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
                               uint64_t expiry) {
-    if (UNUSUAL(key_len - 1 >= ENTRY_SHORT_MAX || expiry)) return set_any(map, key, key_len, value, len, expiry);
+    if (UNUSUAL(key_len - 1 >= ENTRY_SHORT_MAX || len > ENTRY_SHORT_MAX || expiry))
+        return set_any(map, key, key_len, value, len, expiry);
+    if (UNUSUAL(doubt) && doubt-- > DOUBT_ALLOWED) return set_any(map, key, key_len, value, len, 0);
     return USUAL(map->modern) ? set_modern(map, key, key_len, value, len) : set_portable(map, key, key_len, value, len);
 }

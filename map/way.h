@@ -62,4 +62,8 @@ STROBE_INSIDE static inline const struct strobe_entry *access_look(const struct 
     return slot_entry(word);
 }
 
+/* strobe_put in an access of its own, for who has begun with way_to. In map.c. */
+enum strobe_status way_put(struct strobe_map *map, struct shard *shard, const struct way *way,
+                           const struct strobe_key *key, struct strobe_entry **entry) STROBE_OUTSIDE;
+
 #endif
