@@ -18,12 +18,14 @@ struct shard {
     uint64_t entry_bytes SHARD_GUARDED;
     uint64_t expiring SHARD_GUARDED;
     uint64_t expired SHARD_GUARDED; /* swept since the start */
+    uint32_t doubt SHARD_GUARDED;   /* see single.c, as for `doubting` */
     _Alignas(64) struct table live;
     struct table *flushed SHARD_GUARDED; /* older tables that snapshots still need */
+    atomic_bool doubting;                /* sets do not try to write over; written seldom, and so in no busy line */
     struct directory_pool pool;
     struct strobe_vigil *vigils_of[VIGIL_LISTS] SHARD_GUARDED;
 };
-static_assert(offsetof(struct shard, live.directory) / 64 > offsetof(struct shard, expired) / 64,
+static_assert(offsetof(struct shard, live.directory) / 64 > offsetof(struct shard, doubt) / 64,
               "the directory is not in the line of the lock");
 
 struct strobe_map {
@@ -55,6 +57,12 @@ SHARD_TRIES LOCK_UNCHECKED static inline bool shard_try(struct shard *shard) {
 
 STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct shard *shard) {
     lock_leave(&shard->lock);
+}
+
+/* A set has been done, and was not tried in vain. */
+STROBE_INSIDE static inline void shard_set_done(struct shard *shard) {
+    if (UNUSUAL(shard->doubt) && --shard->doubt == 0)
+        atomic_store_explicit(&shard->doubting, false, memory_order_relaxed);
 }
 
 /* Takes the entry in SLOT out of SEGMENT, which is frozen for NEWEST. Gives it back unless a copy keeps it (NULL). */

@@ -150,17 +150,25 @@ STROBE_INSIDE INLINE bool may_write_over(const struct segment *segment, const st
 
 STROBE_INSIDE INLINE void write_over(struct shard *shard, struct strobe_entry *entry, size_t key_len, const void *value,
                                      size_t len) {
+    shard_set_done(shard);
     entry_set_version(entry, ++shard->version);
     entry_copy_short(entry->rest + entry_plain_value_at(key_len), value, len);
 }
 
-/* A set that tries to write over and cannot has looked in vain, and takes nearly two sets' time. So each that could not
- * raises the thread's doubt, each set lowers it, and while it is high they do not try: values of changing lengths, and
- * new keys, cost a try in nine sets. */
+/* A set that tries to write over and cannot has waited for the lock and the old entry in vain. So each of those raises
+ * the shard's doubt and each other set lowers it; when it is high, the next sets do not try, until it is gone. Values of
+ * changing lengths, and new keys, are tried three times in some seventy. */
 #define DOUBT_RAISED  8u
-#define DOUBT_ALLOWED 8u
+#define DOUBT_ALLOWED 16u
+#define DOUBT_LASTS   64u /* sets that do not try */
 
-static _Thread_local unsigned doubt;
+STROBE_INSIDE static void raise_doubt(struct shard *shard) {
+    shard->doubt += DOUBT_RAISED;
+    if (shard->doubt <= DOUBT_ALLOWED) return;
+    shard->doubt = DOUBT_LASTS;
+    /* Relaxed: a hint. */
+    atomic_store_explicit(&shard->doubting, true, memory_order_relaxed);
+}
 
 /* What get and set go on with when a glance at the home bucket was not enough: from the beginning, in SHARD, which they
  * leave. */
@@ -194,17 +202,16 @@ set_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t k
     if (newest <= segment->mark) entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
     if (entry && (!entry_plain(entry) || !may_write_over(segment, entry, len))) entry = NULL;
     if (entry) write_over(shard, entry, key_len, value, len);
+    if (!entry) raise_doubt(shard);
     shard_leave(shard);
-    if (entry) return STROBE_OK;
-    doubt += DOUBT_RAISED;
-    return set_key(map, &key, value, len, 0);
+    return entry ? STROBE_OK : set_key(map, &key, value, len, 0);
 }
 
-/* The entry is found, and cannot be written over. */
+/* The entry of KEY cannot be written over. */
 STROBE_LEAVES NOT_INLINE static enum strobe_status
 set_anew(struct strobe_map *map, struct shard *shard, const void *data, size_t key_len, const void *value, size_t len) {
+    raise_doubt(shard);
     shard_leave(shard);
-    doubt += DOUBT_RAISED;
     return set_any(map, data, key_len, value, len, 0);
 }
 
@@ -228,7 +235,8 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
 
-    if (UNUSUAL(!shard_try(shard))) return set_any(map, key->data, key->len, value, len, 0);
+    if (UNUSUAL(atomic_load_explicit(&shard->doubting, memory_order_relaxed)) || UNUSUAL(!shard_try(shard)))
+        return set_any(map, key->data, key->len, value, len, 0);
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = segment_glance(way.home, key, NULL);
     if (UNUSUAL(!entry)) return set_rest(map, shard, key->data, key->len, value, len);
@@ -299,6 +307,5 @@ enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t ke
                               uint64_t expiry) {
     if (UNUSUAL(key_len - 1 >= ENTRY_SHORT_MAX || len > ENTRY_SHORT_MAX || expiry))
         return set_any(map, key, key_len, value, len, expiry);
-    if (UNUSUAL(doubt) && doubt-- > DOUBT_ALLOWED) return set_any(map, key, key_len, value, len, 0);
     return USUAL(map->modern) ? set_modern(map, key, key_len, value, len) : set_portable(map, key, key_len, value, len);
 }
