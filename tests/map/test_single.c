@@ -158,8 +158,8 @@ static void over_and_kept(bool portable) {
     assert_true(map_world_version(&w, "a key of 14 b.") > version);
     map_world_assert(&w, "a key of 14 b.", "A VALUE OF TWENTY BY");
 
+    before = map_world_dump_now(&w); /* reads, and so freezes, what was before this snapshot, and not for it */
     assert_int_equal(strobe_snapshot_open(w.map, false, &then), STROBE_OK);
-    before = map_world_dump_now(&w);
     (void)map_world_set(&w, "a key of 14 b.", "twenty bytes and one", 0);
     second = entry_of(&w, "a key of 14 b.");
     assert_ptr_not_equal(second, first);
