@@ -144,7 +144,7 @@ static void over_and_kept(bool portable) {
     struct strobe_snapshot *then;
     const struct strobe_entry *first, *second;
     uint64_t version;
-    char *before, *after;
+    char *seen;
 
     open_world(&w, 1, portable);
     map_world_fill(&w, "key-", 100);
@@ -158,7 +158,6 @@ static void over_and_kept(bool portable) {
     assert_true(map_world_version(&w, "a key of 14 b.") > version);
     map_world_assert(&w, "a key of 14 b.", "A VALUE OF TWENTY BY");
 
-    before = map_world_dump_now(&w); /* reads, and so freezes, what was before this snapshot, and not for it */
     assert_int_equal(strobe_snapshot_open(w.map, false, &then), STROBE_OK);
     (void)map_world_set(&w, "a key of 14 b.", "twenty bytes and one", 0);
     second = entry_of(&w, "a key of 14 b.");
@@ -166,10 +165,10 @@ static void over_and_kept(bool portable) {
     (void)map_world_set(&w, "a key of 14 b.", "twenty bytes and two", 0);
     assert_ptr_equal(entry_of(&w, "a key of 14 b."), second);
     map_world_assert(&w, "a key of 14 b.", "twenty bytes and two");
-    after = map_world_dump(then);
-    assert_string_equal(before, after);
-    free(before);
-    free(after);
+    seen = map_world_dump(then); /* nobody has read it before: its segment was frozen by the first set */
+    assert_non_null(strstr(seen, "A VALUE OF TWENTY BY"));
+    assert_null(strstr(seen, "twenty bytes"));
+    free(seen);
     strobe_snapshot_close(then);
     map_world_close(&w);
 }
