@@ -17,15 +17,15 @@ struct shard {
     uint64_t count SHARD_GUARDED;   /* live entries, their bytes, and how many of them can expire */
     uint64_t entry_bytes SHARD_GUARDED;
     uint64_t expiring SHARD_GUARDED;
-    uint64_t expired SHARD_GUARDED; /* swept since the start */
     uint32_t doubt SHARD_GUARDED;   /* see single.c, as for `doubting` */
+    uint64_t expired SHARD_GUARDED; /* swept since the start */
     _Alignas(64) struct table live;
     struct table *flushed SHARD_GUARDED; /* older tables that snapshots still need */
     atomic_bool doubting;                /* sets do not try to write over; written seldom, and so in no busy line */
     struct directory_pool pool;
     struct strobe_vigil *vigils_of[VIGIL_LISTS] SHARD_GUARDED;
 };
-static_assert(offsetof(struct shard, live.directory) / 64 > offsetof(struct shard, doubt) / 64,
+static_assert(offsetof(struct shard, live.directory) / 64 > offsetof(struct shard, expired) / 64,
               "the directory is not in the line of the lock");
 
 struct strobe_map {
