@@ -61,7 +61,8 @@ STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct shard *shard)
 
 /* A set has been done, and was not tried in vain. */
 STROBE_INSIDE static inline void shard_set_done(struct shard *shard) {
-    if (UNUSUAL(shard->doubt) && --shard->doubt == 0)
+    if (USUAL(!shard->doubt) || --shard->doubt > 0) return;
+    if (atomic_load_explicit(&shard->doubting, memory_order_relaxed)) /* else its line would be written for nothing */
         atomic_store_explicit(&shard->doubting, false, memory_order_relaxed);
 }
 

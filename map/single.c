@@ -201,8 +201,10 @@ set_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t k
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (newest <= segment->mark) entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
     if (entry && (!entry_plain(entry) || !may_write_over(segment, entry, len))) entry = NULL;
-    if (entry) write_over(shard, entry, key_len, value, len);
-    if (!entry) raise_doubt(shard);
+    if (entry)
+        write_over(shard, entry, key_len, value, len);
+    else
+        raise_doubt(shard);
     shard_leave(shard);
     return entry ? STROBE_OK : set_key(map, &key, value, len, 0);
 }
