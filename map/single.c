@@ -4,7 +4,7 @@
  * its home bucket, and the lock is free. For a set the value must have the same length as the old one, and no snapshot
  * may know the old entry: then it is written over where it is, and nothing is allocated or freed. What a glance at the
  * home bucket does not answer is looked for under the same lock (get_rest, set_rest); all else is handed to the
- * functions for any case, which begin anew.
+ * functions for any case.
  *
  * A processor that has the next call's instructions in its window fetches for it while this one still waits for
  * memory (DESIGN.md, "Instructions, misses and lines"), so the number of instructions is what a call costs. Therefore
@@ -170,34 +170,34 @@ STROBE_INSIDE static void raise_doubt(struct shard *shard) {
     atomic_store_explicit(&shard->doubting, true, memory_order_relaxed);
 }
 
-/* What get and set go on with when a glance at the home bucket was not enough: from the beginning, in SHARD, which they
- * leave. */
+/* What get and set go on with when a glance at the home bucket was not enough: from the beginning, in the shard
+ * of HASH, which they leave. */
 
-STROBE_LEAVES NOT_INLINE static enum strobe_status
-get_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t key_len, void *value, size_t *len) {
-    struct strobe_key key = strobe_key(map, data, key_len);
+STROBE_LEAVES NOT_INLINE static enum strobe_status get_rest(struct strobe_map *map, const void *data, size_t key_len,
+                                                            uint64_t hash, void *value, size_t *len) {
+    struct strobe_key key = {data, hash, (uint32_t)key_len};
+    struct shard *shard = map_shard(map, hash);
     uint64_t word = table_word(&shard->live, key.hash);
     segment_slot slot;
     const struct strobe_entry *entry =
         slot_entry(segment_look(directory_segment(word), directory_class(word), &key, &slot));
     bool plain = entry && entry_plain(entry);
 
-    lock_assert_held(&map_shard(map, key.hash)->lock);
     if (plain) copy_plain(value, len, entry, key_len);
     shard_leave(shard);
     if (plain) return STROBE_OK;
     return entry ? get_key(map, &key, value, len) : STROBE_MISSING;
 }
 
-STROBE_LEAVES NOT_INLINE static enum strobe_status
-set_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t key_len, const void *value, size_t len) {
-    struct strobe_key key = strobe_key(map, data, key_len);
+STROBE_LEAVES NOT_INLINE static enum strobe_status set_rest(struct strobe_map *map, const void *data, size_t key_len,
+                                                            uint64_t hash, const void *value, size_t len) {
+    struct strobe_key key = {data, hash, (uint32_t)key_len};
+    struct shard *shard = map_shard(map, hash);
     const struct segment *segment = table_segment(&shard->live, key.hash);
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
     segment_slot slot;
 
-    lock_assert_held(&map_shard(map, key.hash)->lock);
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (newest <= segment->mark) entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
     if (entry && (!entry_plain(entry) || !may_write_over(segment, entry, len))) entry = NULL;
@@ -209,12 +209,30 @@ set_rest(struct strobe_map *map, struct shard *shard, const void *data, size_t k
     return entry ? STROBE_OK : set_key(map, &key, value, len, 0);
 }
 
-/* The entry of KEY cannot be written over. */
-STROBE_LEAVES NOT_INLINE static enum strobe_status
-set_anew(struct strobe_map *map, struct shard *shard, const void *data, size_t key_len, const void *value, size_t len) {
+/* A set that does not try to write over. */
+NOT_INLINE static enum strobe_status set_new(struct strobe_map *map, const void *data, size_t key_len, uint64_t hash,
+                                             const void *value, size_t len) {
+    struct strobe_key key = {data, hash, (uint32_t)key_len};
+
+    return set_key(map, &key, value, len, 0);
+}
+
+/* The entry of the key is found, and cannot be written over. */
+STROBE_LEAVES NOT_INLINE static enum strobe_status set_anew(struct strobe_map *map, const void *data, size_t key_len,
+                                                            uint64_t hash, const void *value, size_t len) {
+    struct shard *shard = map_shard(map, hash);
+
     raise_doubt(shard);
     shard_leave(shard);
-    return set_any(map, data, key_len, value, len, 0);
+    return set_new(map, data, key_len, hash, value, len);
+}
+
+/* The lock is taken just now. */
+NOT_INLINE static enum strobe_status get_later(struct strobe_map *map, const void *data, size_t key_len, uint64_t hash,
+                                               void *value, size_t *len) {
+    struct strobe_key key = {data, hash, (uint32_t)key_len};
+
+    return get_key(map, &key, value, len);
 }
 
 INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
@@ -222,9 +240,9 @@ INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *k
     struct way way = way_on(shard, key->hash);
     const struct strobe_entry *entry = NULL;
 
-    if (UNUSUAL(!shard_try(shard))) return get_any(map, key->data, key->len, value, len);
+    if (UNUSUAL(!shard_try(shard))) return get_later(map, key->data, key->len, key->hash, value, len);
     if (USUAL(way_holds(&way, shard))) entry = segment_glance(way.home, key, NULL);
-    if (UNUSUAL(!entry)) return get_rest(map, shard, key->data, key->len, value, len);
+    if (UNUSUAL(!entry)) return get_rest(map, key->data, key->len, key->hash, value, len);
     copy_plain(value, len, entry, key->len);
     shard_leave(shard);
     return STROBE_OK;
@@ -238,11 +256,11 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
     uint64_t instant, newest;
 
     if (UNUSUAL(atomic_load_explicit(&shard->doubting, memory_order_relaxed)) || UNUSUAL(!shard_try(shard)))
-        return set_any(map, key->data, key->len, value, len, 0);
+        return set_new(map, key->data, key->len, key->hash, value, len);
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = segment_glance(way.home, key, NULL);
-    if (UNUSUAL(!entry)) return set_rest(map, shard, key->data, key->len, value, len);
-    if (UNUSUAL(!may_write_over(segment, entry, len))) return set_anew(map, shard, key->data, key->len, value, len);
+    if (UNUSUAL(!entry)) return set_rest(map, key->data, key->len, key->hash, value, len);
+    if (UNUSUAL(!may_write_over(segment, entry, len))) return set_anew(map, key->data, key->len, key->hash, value, len);
     write_over(shard, entry, key->len, value, len);
     shard_leave(shard);
     return STROBE_OK;
