@@ -48,6 +48,7 @@ static uint64_t clock_ns(void) {
 
 uint64_t lock_wait(struct lock *lock) {
     assert_not_held(lock);
+    atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
     for (int spin = 0; spin < LOCK_SPINS; spin++) {
         uint32_t expected = 0;
 

@@ -37,7 +37,7 @@ extern struct strobe_lock_class strobe_snapshots_lock __attribute__((acquired_af
 /* 0 free, 1 taken, 2 taken and somebody sleeps. */
 struct lock {
     _Atomic uint32_t state;
-    _Atomic uint32_t waits; /* how often it was found taken; for statistics, wraps */
+    _Atomic uint32_t waits; /* how often somebody had to wait for it; for statistics, wraps */
 #ifdef STROBE_DEBUG
     _Atomic uint64_t owner; /* pthread_self of the holder, 0 = nobody */
 #endif
@@ -101,10 +101,8 @@ static inline bool lock_try(struct lock *lock) {
     uint32_t expected = 0;
 
     if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
-                                                 memory_order_relaxed)) {
-        atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
+                                                 memory_order_relaxed))
         return false;
-    }
     lock_note_owner(lock);
     lock_time_begin(lock);
     return true;

@@ -321,10 +321,10 @@ enum strobe_status way_put(struct strobe_map *map, struct shard *shard, const st
     uint64_t instant, newest;
 
     shard_enter(shard);
-    shard_set_done(shard);
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (!way_holds(way, shard) || !replace_plain(shard, way, newest, key, entry))
         status = put(map, shard, newest, key, entry);
+    if (status == STROBE_OK) shard_set_done(shard);
     shard_leave(shard);
     return status;
 }

@@ -332,7 +332,7 @@ struct strobe_stats {
     uint64_t slots;                   /* places for entries in those segments */
     uint64_t splits, merges, resizes; /* of segments, since the start */
     uint64_t expired;                 /* entries swept since the start */
-    uint64_t lock_waits;              /* how often a thread found a shard's lock taken */
+    uint64_t lock_waits;              /* how often a thread had to wait for a shard's lock */
     uint64_t snapshots;               /* open now */
     uint64_t copies;                  /* segments copied for snapshots and held now */
     uint64_t copies_made;             /* the same since the start */
@@ -341,7 +341,7 @@ struct strobe_stats {
 };
 void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) STROBE_OUTSIDE;
 
-/* The same by shard: how many there are, and how often a thread found the lock of shard I (from 0) taken. Any
+/* The same by shard: how many there are, and how often a thread had to wait for the lock of shard I (from 0). Any
  * thread. */
 unsigned strobe_shard_count(const struct strobe_map *map);
 uint64_t strobe_shard_lock_waits(const struct strobe_map *map, unsigned i);
