@@ -156,8 +156,8 @@ STROBE_INSIDE INLINE void write_over(struct shard *shard, struct strobe_entry *e
 }
 
 /* A set that tries to write over and cannot has waited for the lock and the old entry in vain. So each of those raises
- * the shard's doubt and each other strobe_set lowers it; when it is high, the next sets do not try, until it is gone. Values
- * of changing lengths, and new keys, are tried three times in some seventy. */
+ * the shard's doubt and each other strobe_set lowers it; when it is high, the next ones do not try, until it is gone.
+ * Values of changing lengths, and new keys, are tried three times in some seventy. */
 #define DOUBT_RAISED  8u
 #define DOUBT_ALLOWED 16u
 #define DOUBT_LASTS   64u /* sets that do not try */
