@@ -4,9 +4,14 @@
  *      copies |-------- A, (7, 9] ------|                          before A was split
  *             |-------- A, (4, 7] ------|--- B, (2, 4] ---|
  *
- * Always: for one place and one snapshot s there is at most one copy with after < s <= mark. A copy's image is
- * never written. An entry named by a copy lives: it is in the map, or *owned* by the newest copy that names
- * it. When that copy goes the entry passes to the next older one that names it, and dies when there is none.
+ * Always: for one place and one snapshot s there is at most one copy with after < s <= mark. An entry named by a copy
+ * lives: it is in the map, or *owned* by the newest copy that names it. When that copy goes the entry passes to the
+ * next older one that names it, and dies when there is none.
+ * A short entry that only one copy names, and nobody reads just now, is *moved* instead: the copy takes its bytes and
+ * names those, and whoever changes the map has the entry back, to free or to write over. So a writer beside a scan
+ * needs no memory that it does not give back. (Owned entries are freed by the scan's thread, and the writer's allocator
+ * has to fetch blocks from all over memory, many at once: the slowest thing that a write beside a scan does.) No other
+ * copy can come to name what was moved, and it goes with its copy. But for this a copy's image is never written.
  * A copy that *leaves* is none of these any more: its image may name what is gone.
  * A copy names an entry that is taken out now exactly if it covers its place and was frozen when the shard's version
  * counter had reached the entry's version: since then the entry was never out of its segment.
@@ -20,6 +25,16 @@
 #include "map/memory.h"
 
 #define CHAINS_MIN 64u
+
+#define MOVED_MAX  128u  /* bytes of an entry that is moved: little to copy, and a chunk has room for several */
+#define MOVED_ROOM 1008u /* of a chunk, which has a KiB */
+
+/* Entries in a row, each at a multiple of MEMORY_WORD. */
+struct moved {
+    struct moved *next;
+    uint32_t used; /* bytes */
+    _Alignas(MEMORY_WORD) unsigned char bytes[MOVED_ROOM];
+};
 
 /* Prefixes differ in their high bits only: a multiplication alone would leave the low ones, which choose, all alike. */
 STROBE_INSIDE static uint32_t chain_of(const struct copies *copies, uint64_t prefix) {
@@ -127,35 +142,90 @@ struct copy *copies_find_leaving(const struct copies *copies, uint64_t hash, uin
     return find(copies, hash, s, true);
 }
 
-/* The newest copy older than BELOW that names an entry of VERSION at HASH. */
-STROBE_INSIDE static struct copy *newest_naming(const struct copies *copies, uint64_t hash, uint64_t version,
-                                                uint64_t below) {
+/* The copies that name an entry. */
+struct naming {
+    struct copy *newest; /* NULL: there is none */
+    uint32_t count;
+};
+
+/* Those older than BELOW that name an entry of VERSION at HASH. */
+STROBE_INSIDE static struct naming copies_naming(const struct copies *copies, uint64_t hash, uint64_t version,
+                                                 uint64_t below) {
     struct walk walk = {.copies = copies, .hash = hash};
-    struct copy *newest = NULL, *copy;
+    struct naming naming = {0};
+    struct copy *copy;
 
     while ((copy = walk_next(&walk))) {
-        if (copy->frozen >= version && copy->mark < below && !copy->leaves && (!newest || copy->mark > newest->mark))
-            newest = copy;
+        if (copy->frozen < version || copy->mark >= below || copy->leaves) continue;
+        naming.count++;
+        if (!naming.newest || copy->mark > naming.newest->mark) naming.newest = copy;
     }
-    return newest;
+    return naming;
 }
 
-STROBE_INSIDE static void own(struct copy *copy, uint64_t hash, struct strobe_entry *entry) {
+static segment_slot slot_in(const struct copy *copy, uint64_t hash, const struct strobe_entry *entry) {
     segment_slot slot = segment_find_entry(copy->image, hash, entry);
 
     assert(slot != SEGMENT_NO_SLOT);
-    copy->owned[slot / 64] |= UINT64_C(1) << (slot % 64);
-    copy->owned_bytes += strobe_entry_memory(entry);
+    return slot;
 }
 
-bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) {
-    struct copy *copy;
+STROBE_INSIDE static void own(struct copy *copy, uint64_t hash, struct strobe_entry *entry) {
+    segment_slot slot = slot_in(copy, hash, entry);
 
-    if (copies->count == 0) return false;
-    copy = newest_naming(copies, hash, entry_version(entry), UINT64_MAX);
-    if (!copy) return false;
-    own(copy, hash, entry);
+    copy->owned[slot / 64] |= UINT64_C(1) << (slot % 64);
+    copy->kept_bytes += entry_memory(entry);
+}
+
+/* Room for SIZE bytes that are moved to COPY, or NULL without memory. */
+STROBE_INSIDE static void *moved_room(struct copy *copy, const struct strobe_allocator *allocator, uint32_t size) {
+    struct moved *moved = copy->moved;
+
+    if (!moved || MOVED_ROOM - moved->used < size) {
+        moved = memory_alloc(allocator, sizeof *moved, MEMORY_WORD);
+        if (!moved) return NULL;
+        moved->next = copy->moved;
+        moved->used = 0;
+        copy->moved = moved;
+        copy->kept_bytes += sizeof *moved;
+    }
+    moved->used += size;
+    return moved->bytes + moved->used - size;
+}
+
+/* COPY alone names ENTRY. False: nothing has been done. */
+STROBE_INSIDE static bool move(struct copy *copy, const struct strobe_allocator *allocator, uint64_t hash,
+                               const struct strobe_entry *entry) {
+    size_t size = entry_memory(entry);
+    segment_slot slot;
+    void *to;
+
+    if (copy->pins || entry_flags(entry) & ENTRY_BLOB || size > MOVED_MAX) return false;
+    to = moved_room(copy, allocator, (uint32_t)((size + MEMORY_WORD - 1) & ~(size_t)(MEMORY_WORD - 1)));
+    if (!to) return false;
+    memcpy(to, entry, size);
+    slot = slot_in(copy, hash, entry);
+    segment_set_word(copy->image, slot, (uint64_t)(uintptr_t)to | (segment_word(copy->image, slot) & SLOT_NOTES));
     return true;
+}
+
+bool copies_move(struct copies *copies, const struct strobe_allocator *allocator, uint64_t hash,
+                 const struct strobe_entry *entry, uint64_t *held) {
+    struct naming naming;
+    uint64_t before;
+    bool moved;
+
+    if (copies->count == 0) return true;
+    naming = copies_naming(copies, hash, entry_version(entry), UINT64_MAX);
+    if (naming.count != 1) return naming.count == 0;
+    before = naming.newest->kept_bytes;
+    moved = move(naming.newest, allocator, hash, entry);
+    *held += naming.newest->kept_bytes - before;
+    return moved;
+}
+
+void copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) {
+    own(copies_naming(copies, hash, entry_version(entry), UINT64_MAX).newest, hash, entry);
 }
 
 STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy) {
@@ -184,12 +254,12 @@ STROBE_INSIDE static void hand_on(struct copies *copies, struct copy *copy, uint
                                   const void *context) {
     struct strobe_entry *entry = segment_entry(copy->image, (segment_slot)slot);
     uint64_t hash = hash_entry(context, entry);
-    struct copy *older = newest_naming(copies, hash, entry_version(entry), copy->mark);
+    struct copy *older = copies_naming(copies, hash, entry_version(entry), copy->mark).newest;
 
     if (!older) return;
     own(older, hash, entry);
     copy->owned[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
-    copy->owned_bytes -= strobe_entry_memory(entry);
+    copy->kept_bytes -= entry_memory(entry);
 }
 
 bool copies_remove(struct copies *copies, struct copy *copy, copies_hash *hash_entry, const void *context,
@@ -209,8 +279,12 @@ uint64_t copy_bytes(const struct copy *copy) {
 }
 
 uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) {
-    uint64_t bytes = copy_bytes(copy) + copy->owned_bytes;
+    uint64_t bytes = copy_bytes(copy) + copy->kept_bytes;
 
+    for (struct moved *moved = copy->moved, *next; moved; moved = next) {
+        next = moved->next;
+        memory_release(allocator, moved, sizeof *moved, MEMORY_WORD);
+    }
     for (unsigned word = 0; word < COPY_OWNED_WORDS; word++) {
         for (uint64_t left = copy->owned[word]; left; left &= left - 1) {
             segment_slot slot = (segment_slot)(word * 64 + (unsigned)__builtin_ctzll(left));

@@ -12,10 +12,11 @@ struct copy {
     struct segment *image;
     uint64_t after, mark;
     uint64_t prefix;
-    uint64_t frozen; /* the shard's version counter when it was made */
-    uint64_t owned_bytes SHARD_GUARDED;
-    uint32_t pins SHARD_GUARDED;   /* readers at work in it */
-    uint32_t handed SHARD_GUARDED; /* while it leaves: its slots before this one have been seen to */
+    uint64_t frozen;                   /* the shard's version counter when it was made */
+    struct moved *moved SHARD_GUARDED; /* the bytes of entries that were moved here */
+    uint64_t kept_bytes SHARD_GUARDED; /* of the entries it owns, and of `moved` */
+    uint32_t pins SHARD_GUARDED;       /* readers at work in it */
+    uint32_t handed SHARD_GUARDED;     /* while it leaves: its slots before this one have been seen to */
     uint8_t bits;
     bool leaves SHARD_GUARDED; /* nobody needs it: it shows nothing and is given nothing, it only hands on */
     /* A bit for each slot whose entry was taken out of the map since and lives for this copy only. */
@@ -50,8 +51,13 @@ struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s)
 /* The copy that did so and leaves, or NULL. */
 struct copy *copies_find_leaving(const struct copies *copies, uint64_t hash, uint64_t s) STROBE_INSIDE;
 
-/* Hands ENTRY, just taken out of the map, to the newest copy that names it. False: none does, it is the caller's. */
-bool copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) STROBE_INSIDE;
+/* Results: true: no copy names ENTRY, because none did, or because the only one has its bytes now; *HELD is raised by
+ * the bytes that this takes. False: nothing has changed. */
+bool copies_move(struct copies *copies, const struct strobe_allocator *allocator, uint64_t hash,
+                 const struct strobe_entry *entry, uint64_t *held) STROBE_INSIDE;
+
+/* Hands ENTRY, just taken out of the map and named by copies, to the newest of those. */
+void copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry) STROBE_INSIDE;
 
 /* The hash of ENTRY's key. */
 typedef uint64_t copies_hash(const void *context, const struct strobe_entry *entry);

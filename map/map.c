@@ -231,11 +231,23 @@ STROBE_INSIDE static inline void count_entry(struct shard *shard, const struct s
     if (entry_expires(entry)) shard->expiring += (uint64_t)(int64_t)sign;
 }
 
+bool shard_let_go(struct strobe_map *map, struct shard *shard, const struct segment *segment, uint64_t hash,
+                  const struct strobe_entry *entry) {
+    uint64_t held = 0;
+    bool free;
+
+    /* What was written after the last freezing is in no copy: the usual case, and it costs one comparison. */
+    if (entry_version(entry) > segment->frozen) return true;
+    free = copies_move(&shard->live.copies, map->world.allocator, hash, entry, &held);
+    if (held) snapshots_hold(&map->snapshots, held);
+    return free;
+}
+
 /* OLD is out of the map. True: a copy keeps it. */
 STROBE_INSIDE static inline bool hand_over(struct strobe_map *map, struct shard *shard, const struct segment *segment,
                                            uint64_t hash, struct strobe_entry *old) {
-    /* What was written after the last freezing is in no copy: the usual case, and it costs one comparison. */
-    if (entry_version(old) > segment->frozen || !copies_own(&shard->live.copies, hash, old)) return false;
+    if (shard_let_go(map, shard, segment, hash, old)) return false;
+    copies_own(&shard->live.copies, hash, old);
     snapshots_hold(&map->snapshots, entry_memory(old));
     return true;
 }

@@ -254,7 +254,7 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
                                    struct strobe_entry **entries, size_t count) STROBE_INSIDE;
 
 /* Removes KEY, and leaves in *OLD the removed entry, the caller's to free after strobe_leave, or
- * NULL when a snapshot still needs it. Results: OK, MISSING, NO_MEMORY (unchanged). */
+ * NULL when it is kept for a snapshot. Results: OK, MISSING, NO_MEMORY (unchanged). */
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old)
     STROBE_INSIDE;
 

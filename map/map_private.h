@@ -70,6 +70,11 @@ STROBE_INSIDE static inline void shard_set_done(struct shard *shard) {
 struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
                                     segment_slot slot, uint64_t hash) STROBE_INSIDE;
 
+/* Results: true: no copy names ENTRY of SEGMENT, which is frozen for the newest snapshot: it may be written over, or
+ * freed once it is out of the map. False: a copy needs it as it is. */
+bool shard_let_go(struct strobe_map *map, struct shard *shard, const struct segment *segment, uint64_t hash,
+                  const struct strobe_entry *entry) STROBE_INSIDE;
+
 /* Ends the vigils of SHARD that are for HASH: something is put there. */
 void shard_end_vigils(struct shard *shard, uint64_t hash) STROBE_INSIDE;
 

@@ -3,8 +3,8 @@
  * The usual get and set are written out in one piece without a call: key and value are short, the entry is plain and in
  * its home bucket, and the lock is free. For a set the value must have the same length as the old one, and no snapshot
  * may know the old entry: then it is written over where it is, and nothing is allocated or freed. What a glance at the
- * home bucket does not answer is looked for under the same lock (get_rest, set_rest); all else is handed to the
- * functions for any case.
+ * home bucket does not answer is looked for under the same lock (get_rest, set_rest), where a set also sees to it that
+ * the snapshots keep what they know, before it writes over; all else is handed to the functions for any case.
  *
  * A processor that has the next call's instructions in its window fetches for it while this one still waits for
  * memory (DESIGN.md, "Instructions, misses and lines"), so the number of instructions is what a call costs. Therefore
@@ -14,8 +14,9 @@
  *
  * Why writing over is safe: whoever reads an entry of the live map holds its shard's lock; a copy names only entries
  * whose version is not above the segment's `frozen` (table_freeze_now), and the set looks for newer snapshots first
- * (`newest <= mark`). The key is there, so no vigil ends (vigil.c). These functions are the library's: strobed's
- * commands enter, and make their entries outside of the lock.
+ * (`newest <= mark`, or table_freeze). If a copy does name the entry, its bytes are moved there (shard_let_go). The key
+ * is there, so no vigil ends (vigil.c). These functions are the library's: strobed's commands enter, and make their
+ * entries outside of the lock.
  * On failure: NO_MEMORY and TOO_BIG mean that nothing has changed.
  */
 #include "map/hash_aes.h"
@@ -193,14 +194,17 @@ STROBE_LEAVES NOT_INLINE static enum strobe_status set_rest(struct strobe_map *m
                                                             uint64_t hash, const void *value, size_t len) {
     struct strobe_key key = {data, hash, (uint32_t)key_len};
     struct shard *shard = map_shard(map, hash);
-    const struct segment *segment = table_segment(&shard->live, key.hash);
+    struct segment *segment = table_segment(&shard->live, key.hash);
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
     segment_slot slot;
 
     snapshots_instant(&map->snapshots, &instant, &newest);
-    if (newest <= segment->mark) entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
-    if (entry && (!entry_plain(entry) || !may_write_over(segment, entry, len))) entry = NULL;
+    if (table_freeze(&shard->live, &map->world, segment, newest, shard->version) == STROBE_OK)
+        entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
+    if (entry &&
+        !(entry_plain(entry) && entry_plain_value_len(entry) == len && shard_let_go(map, shard, segment, hash, entry)))
+        entry = NULL;
     if (entry)
         write_over(shard, entry, key_len, value, len);
     else
@@ -215,16 +219,6 @@ NOT_INLINE static enum strobe_status set_new(struct strobe_map *map, const void 
     struct strobe_key key = {data, hash, (uint32_t)key_len};
 
     return set_key(map, &key, value, len, 0);
-}
-
-/* The entry of the key is found, and cannot be written over. */
-STROBE_LEAVES NOT_INLINE static enum strobe_status set_anew(struct strobe_map *map, const void *data, size_t key_len,
-                                                            uint64_t hash, const void *value, size_t len) {
-    struct shard *shard = map_shard(map, hash);
-
-    raise_doubt(shard);
-    shard_leave(shard);
-    return set_new(map, data, key_len, hash, value, len);
 }
 
 /* The lock is taken just now. */
@@ -259,8 +253,8 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
         return set_new(map, key->data, key->len, key->hash, value, len);
     snapshots_instant(&map->snapshots, &instant, &newest);
     if (USUAL(way_holds(&way, shard)) && USUAL(newest <= segment->mark)) entry = segment_glance(way.home, key, NULL);
-    if (UNUSUAL(!entry)) return set_rest(map, key->data, key->len, key->hash, value, len);
-    if (UNUSUAL(!may_write_over(segment, entry, len))) return set_anew(map, key->data, key->len, key->hash, value, len);
+    if (UNUSUAL(!entry) || UNUSUAL(!may_write_over(segment, entry, len)))
+        return set_rest(map, key->data, key->len, key->hash, value, len);
     write_over(shard, entry, key->len, value, len);
     shard_leave(shard);
     return STROBE_OK;

@@ -511,22 +511,33 @@ static void keep_from(struct strobe_snapshot *snapshot, const struct strobe_posi
     list_leave(&snapshot->map->snapshots);
 }
 
+/* What SNAPSHOT, which needs less now, may let go under one hold of the lock. */
+static struct dead dead_of(const struct strobe_snapshot *snapshot) {
+    return (struct dead){
+        .map = snapshot->map, .lowest = snapshot->number, .highest = snapshot->number, .budget = REAP_BUDGET};
+}
+
+/* The end of that hold: takes out COPY (NULL: there is none) of DEAD's table if nobody needs it, lets the lock go, and
+ * frees. False: there is more to do for it. */
+STROBE_LEAVES static bool reap_one(struct dead *dead, struct shard *shard, struct copy *copy) {
+    bool whole = !copy || reap_copy(dead, copy);
+
+    if (whole) reap_tables(shard, dead);
+    shard_leave(shard);
+    bury(dead);
+    return whole;
+}
+
 /* Goes on with the copy that showed SNAPSHOT the place PREFIX of SHARD, until it is gone. */
 STROBE_OUTSIDE static void reap_rest(struct strobe_snapshot *snapshot, struct shard *shard, uint64_t prefix) {
-    uint64_t number = snapshot->number;
     bool whole = false;
 
     while (!whole) {
-        struct dead dead = {.map = snapshot->map, .lowest = number, .highest = number, .budget = REAP_BUDGET};
-        struct copy *copy;
+        struct dead dead = dead_of(snapshot);
 
         shard_enter(shard);
         dead.table = table_for(shard, snapshot);
-        copy = copies_find_leaving(&dead.table->copies, prefix, number);
-        whole = !copy || reap_copy(&dead, copy);
-        if (whole) reap_tables(shard, &dead);
-        shard_leave(shard);
-        bury(&dead);
+        whole = reap_one(&dead, shard, copies_find_leaving(&dead.table->copies, prefix, snapshot->number));
     }
 }
 
@@ -541,10 +552,9 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
      * snapshot that shares it could else take it away, and we would pass over what only we hold. */
     while (!at.end && (position->end || at.prefix < position->prefix)) {
         struct shard *shard = map_shard(map, at.prefix);
-        struct dead dead = {.map = map, .lowest = snapshot->number, .highest = snapshot->number, .budget = REAP_BUDGET};
+        struct dead dead = dead_of(snapshot);
         uint64_t place = at.prefix;
         struct copy *copy;
-        bool whole = true;
 
         shard_enter(shard);
         dead.table = table_for(shard, snapshot);
@@ -559,11 +569,7 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
         at.end = at.prefix == 0;
         if (!position->end && (at.end || at.prefix > position->prefix)) at = *position;
         keep_from(snapshot, &at);
-        if (copy) whole = reap_copy(&dead, copy);
-        if (whole) reap_tables(shard, &dead);
-        shard_leave(shard);
-        bury(&dead);
-        if (!whole) reap_rest(snapshot, shard, place);
+        if (!reap_one(&dead, shard, copy)) reap_rest(snapshot, shard, place);
     }
 }
 

@@ -17,6 +17,7 @@ struct bench {
     struct segment *segment;
     struct strobe_key key;
     struct strobe_entry *entry;
+    uint64_t held; /* what copies_move said */
 };
 
 /* A segment of prefix 0 with one entry of version 10. */
@@ -54,6 +55,13 @@ LOCK_UNCHECKED static void drop(struct bench *b, struct copy *copy) {
 
     assert_true(copies_remove(&b->copies, copy, hash_of, b, &budget));
     (void)copy_free(&b->w.memory.allocator, copy);
+}
+
+/* Takes ENTRY out, as far as copies care. True: one has been handed it. */
+LOCK_UNCHECKED static bool keep(struct bench *b, uint64_t hash, struct strobe_entry *entry) {
+    if (copies_move(&b->copies, &b->w.memory.allocator, hash, entry, &b->held)) return false;
+    copies_own(&b->copies, hash, entry);
+    return true;
 }
 
 LOCK_UNCHECKED static void bench_close(struct bench *b) {
@@ -115,15 +123,15 @@ LOCK_UNCHECKED static void test_a_removed_entry_goes_to_the_newest_copy_that_nam
     older = freeze(&b, 5, 10);
     newer = freeze(&b, 9, 12);
     live = b.w.memory.live;
-    assert_true(copies_own(&b.copies, b.key.hash, b.entry));
-    assert_int_equal(newer->owned_bytes, strobe_entry_memory(b.entry));
-    assert_int_equal(older->owned_bytes, 0);
+    assert_true(keep(&b, b.key.hash, b.entry));
+    assert_int_equal(newer->kept_bytes, strobe_entry_memory(b.entry));
+    assert_int_equal(older->kept_bytes, 0);
     drop(&b, newer); /* passes it on */
     assert_int_equal(b.w.memory.live, live - 2);
-    assert_int_equal(older->owned_bytes, strobe_entry_memory(b.entry));
+    assert_int_equal(older->kept_bytes, strobe_entry_memory(b.entry));
     drop(&b, older); /* and here it dies */
     assert_int_equal(b.w.memory.live, live - 5);
-    assert_int_equal(before->owned_bytes, 0);
+    assert_int_equal(before->kept_bytes, 0);
     drop(&b, before);
     bench_close(&b);
 }
@@ -137,11 +145,11 @@ LOCK_UNCHECKED static void test_an_older_copy_that_goes_first_takes_nothing_alon
     bench_open(&b);
     older = freeze(&b, 5, 10);
     newer = freeze(&b, 9, 12);
-    assert_true(copies_own(&b.copies, b.key.hash, b.entry));
+    assert_true(keep(&b, b.key.hash, b.entry));
     live = b.w.memory.live;
     drop(&b, older);
     assert_int_equal(b.w.memory.live, live - 2);
-    assert_int_equal(newer->owned_bytes, strobe_entry_memory(b.entry));
+    assert_int_equal(newer->kept_bytes, strobe_entry_memory(b.entry));
     drop(&b, newer);
     assert_int_equal(b.w.memory.live, live - 5);
     bench_close(&b);
@@ -177,25 +185,25 @@ LOCK_UNCHECKED static void test_a_copy_leaves_in_parts_and_shows_and_takes_nothi
     one = strobe_entry_memory(entries[0]);
     older = freeze(&b, 5, 10);
     newer = freeze(&b, 9, 12);
-    for (int i = 0; i < 2; i++) {
-        assert_true(copies_own(&b.copies, hash_of_letter(NULL, entries[i]), entries[i]));
-    }
-    assert_int_equal(newer->owned_bytes, 2 * one);
+    for (int i = 0; i < 2; i++) assert_true(keep(&b, hash_of_letter(NULL, entries[i]), entries[i]));
+    assert_int_equal(newer->kept_bytes, 2 * one);
 
     assert_false(copies_remove(&b.copies, newer, hash_of_letter, NULL, &budget));
     assert_int_equal(budget, 0);
-    assert_int_equal(newer->owned_bytes, one);
-    assert_int_equal(older->owned_bytes, one);
+    assert_int_equal(newer->kept_bytes, one);
+    assert_int_equal(older->kept_bytes, one);
     assert_null(shown(&b, b.key.hash, 9));
     assert_ptr_equal(shown(&b, b.key.hash, 5), older);
-    assert_true(copies_own(&b.copies, hash_of_letter(NULL, entries[2]), entries[2])); /* not by the one that leaves */
-    assert_int_equal(older->owned_bytes, 2 * one);
+    older->pins = 1;
+    assert_true(keep(&b, hash_of_letter(NULL, entries[2]), entries[2])); /* not by the one that leaves */
+    older->pins = 0;
+    assert_int_equal(older->kept_bytes, 2 * one);
 
     budget = 5;
     assert_true(copies_remove(&b.copies, newer, hash_of_letter, NULL, &budget));
     assert_int_equal(budget, 4);
-    assert_int_equal(newer->owned_bytes, 0);
-    assert_int_equal(older->owned_bytes, 3 * one);
+    assert_int_equal(newer->kept_bytes, 0);
+    assert_int_equal(older->kept_bytes, 3 * one);
     (void)copy_free(&b.w.memory.allocator, newer);
 
     budget = 0; /* nobody is left to hand anything to */
@@ -205,15 +213,181 @@ LOCK_UNCHECKED static void test_a_copy_leaves_in_parts_and_shows_and_takes_nothi
     bench_close(&b);
 }
 
+/* What COPY shows in the slot of the hash, whose entry was ENTRY before it was taken out. */
+LOCK_UNCHECKED static struct strobe_entry *named(const struct copy *copy, segment_slot slot) {
+    return segment_entry(copy->image, slot);
+}
+
+LOCK_UNCHECKED static void test_an_entry_that_one_copy_names_is_moved(void **state) {
+    struct bench b;
+    struct strobe_entry *entries[20], *shows;
+    segment_slot slots[20];
+    struct copy *copy;
+    uint64_t chunk;
+    size_t live, len;
+
+    (void)state;
+    bench_open(&b);
+    for (int i = 0; i < 20; i++) {
+        entries[i] = bench_add(&b, &"abcdefghijklmnopqrst"[i]);
+        slots[i] = segment_find_entry(b.segment, hash_of_letter(NULL, entries[i]), entries[i]);
+    }
+    copy = freeze(&b, 5, 10);
+    live = b.w.memory.live;
+    for (int i = 0; i < 20; i++) {
+        assert_false(keep(&b, hash_of_letter(NULL, entries[i]), entries[i]));
+        strobe_entry_free(b.w.map, entries[i]);
+        if (i == 0) chunk = b.held;
+    }
+    assert_int_equal(b.w.memory.live, live - 20 + 1); /* all in one chunk */
+    assert_int_equal(b.held, chunk);
+    assert_int_equal(copy->kept_bytes, chunk);
+    for (int i = 0; i < 20; i++) {
+        shows = named(copy, slots[i]);
+        assert_int_equal(strobe_entry_key(shows, &len)[0], "abcdefghijklmnopqrst"[i]);
+        assert_int_equal(strobe_entry_value(shows, &len)[0], 'v');
+        assert_int_equal(entry_version(shows), 10);
+    }
+    drop(&b, copy); /* which asks for no entry's hash */
+    assert_int_equal(b.w.memory.live, live - 20 - 2);
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_chunks_hold_what_is_moved_and_no_more(void **state) {
+    static char value[] = "nine tens of bytes make an entry of which a KiB has room for nine, and not for ten of them";
+    struct bench b;
+    struct strobe_entry *entries[20];
+    segment_slot slots[20];
+    struct copy *copy;
+    uint64_t chunk = 0;
+    size_t live, len;
+
+    (void)state;
+    bench_open(&b);
+    for (int i = 0; i < 20; i++) {
+        struct strobe_key key = {&"abcdefghijklmnopqrst"[i], (uint64_t)('a' + i) << 40, 1};
+
+        entries[i] = map_world_entry(&b.w, &key, value, 0);
+        assert_in_range(strobe_entry_memory(entries[i]), 97, 112);
+        entry_set_version(entries[i], 10);
+        segment_insert(b.segment, key.hash, entries[i], 0);
+        slots[i] = segment_find_entry(b.segment, key.hash, entries[i]);
+    }
+    copy = freeze(&b, 5, 10);
+    live = b.w.memory.live;
+    for (int i = 0; i < 20; i++) {
+        assert_false(keep(&b, hash_of_letter(NULL, entries[i]), entries[i]));
+        strobe_entry_free(b.w.map, entries[i]);
+        if (i == 0) chunk = b.held;
+        assert_int_equal(b.held, chunk * (1 + (uint64_t)i / 9));
+    }
+    assert_int_equal(b.w.memory.live, live - 20 + 3);
+    for (int i = 0; i < 20; i++) {
+        const char *shown_value = strobe_entry_value(named(copy, slots[i]), &len);
+
+        assert_int_equal(strobe_entry_key(named(copy, slots[i]), &(size_t){0})[0], 'a' + i);
+        assert_int_equal(len, strlen(value));
+        assert_memory_equal(shown_value, value, len);
+    }
+    drop(&b, copy);
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
+/* The word keeps its note, by which a reader sees that the time matters. */
+LOCK_UNCHECKED static void test_a_moved_entry_that_expires_is_noted_as_such(void **state) {
+    struct strobe_key key = {"e", UINT64_C(101) << 40, 1};
+    struct bench b;
+    struct strobe_entry *entry;
+    struct copy *copy;
+    segment_slot slot;
+
+    (void)state;
+    bench_open(&b);
+    entry = map_world_entry(&b.w, &key, "v", 77);
+    entry_set_version(entry, 10);
+    segment_insert(b.segment, key.hash, entry, 77);
+    slot = segment_find_entry(b.segment, key.hash, entry);
+    copy = freeze(&b, 5, 10);
+    assert_false(keep(&b, key.hash, entry));
+    strobe_entry_free(b.w.map, entry);
+    assert_int_equal(segment_word(copy->image, slot) & SLOT_NOTES, SLOT_EXPIRES);
+    assert_int_equal(strobe_entry_expiry(named(copy, slot)), 77);
+    drop(&b, copy);
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_what_somebody_reads_is_not_moved(void **state) {
+    struct bench b;
+    struct copy *copy;
+    segment_slot slot;
+
+    (void)state;
+    bench_open(&b);
+    slot = segment_find_entry(b.segment, b.key.hash, b.entry);
+    copy = freeze(&b, 5, 10);
+    copy->pins = 1;
+    assert_true(keep(&b, b.key.hash, b.entry));
+    assert_ptr_equal(named(copy, slot), b.entry);
+    assert_int_equal(copy->kept_bytes, strobe_entry_memory(b.entry));
+    copy->pins = 0;
+    drop(&b, copy);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_what_is_long_or_has_a_blob_is_not_moved(void **state) {
+    static char value[2 * STROBE_BLOB_MIN];
+    struct strobe_key keys[] = {{"a", UINT64_C(97) << 40, 1}, {"b", UINT64_C(98) << 40, 1}};
+    size_t lengths[] = {118, 2 * STROBE_BLOB_MIN - 1}; /* the first makes an entry of 129 bytes */
+    struct bench b;
+    struct copy *copy;
+
+    (void)state;
+    memset(value, 'v', sizeof value - 1);
+    bench_open(&b);
+    for (int i = 0; i < 2; i++) {
+        struct strobe_entry *entry = map_world_entry(&b.w, &keys[i], value + sizeof value - 1 - lengths[i], 0);
+
+        entry_set_version(entry, 10);
+        segment_insert(b.segment, keys[i].hash, entry, 0);
+        copy = freeze(&b, 5, 10);
+        assert_true(keep(&b, keys[i].hash, entry));
+        assert_int_equal(copy->kept_bytes, strobe_entry_memory(entry));
+        segment_remove(b.segment, segment_find_entry(b.segment, keys[i].hash, entry), keys[i].hash);
+        drop(&b, copy);
+        b.segment->mark = 0;
+    }
+    strobe_entry_free(b.w.map, b.entry);
+    bench_close(&b);
+}
+
+LOCK_UNCHECKED static void test_without_memory_the_entry_itself_is_kept(void **state) {
+    struct bench b;
+    struct copy *copy;
+
+    (void)state;
+    bench_open(&b);
+    copy = freeze(&b, 5, 10);
+    b.w.memory.fail_at = b.w.memory.calls + 1;
+    assert_true(keep(&b, b.key.hash, b.entry));
+    b.w.memory.fail_at = 0;
+    assert_int_equal(copy->kept_bytes, strobe_entry_memory(b.entry));
+    assert_int_equal(b.held, 0);
+    drop(&b, copy);
+    bench_close(&b);
+}
+
 LOCK_UNCHECKED static void test_an_entry_that_no_copy_names_stays_the_callers(void **state) {
     struct bench b;
     struct copy *copy;
 
     (void)state;
     bench_open(&b);
-    assert_false(copies_own(&b.copies, b.key.hash, b.entry));
+    assert_false(keep(&b, b.key.hash, b.entry));
     copy = freeze(&b, 5, 9);
-    assert_false(copies_own(&b.copies, b.key.hash, b.entry));
+    assert_false(keep(&b, b.key.hash, b.entry));
     strobe_entry_free(b.w.map, b.entry);
     drop(&b, copy);
     bench_close(&b);
@@ -276,6 +450,12 @@ int main(void) {
         cmocka_unit_test(test_a_removed_entry_goes_to_the_newest_copy_that_names_it),
         cmocka_unit_test(test_an_older_copy_that_goes_first_takes_nothing_along),
         cmocka_unit_test(test_a_copy_leaves_in_parts_and_shows_and_takes_nothing_meanwhile),
+        cmocka_unit_test(test_an_entry_that_one_copy_names_is_moved),
+        cmocka_unit_test(test_chunks_hold_what_is_moved_and_no_more),
+        cmocka_unit_test(test_a_moved_entry_that_expires_is_noted_as_such),
+        cmocka_unit_test(test_what_somebody_reads_is_not_moved),
+        cmocka_unit_test(test_what_is_long_or_has_a_blob_is_not_moved),
+        cmocka_unit_test(test_without_memory_the_entry_itself_is_kept),
         cmocka_unit_test(test_an_entry_that_no_copy_names_stays_the_callers),
         cmocka_unit_test(test_many_copies_are_all_found_again),
         cmocka_unit_test(test_copies_of_many_segments_are_spread_over_the_chains),

@@ -139,12 +139,20 @@ static void stop_doubting(struct map_world *w) {
 
 /* ---- Written over only where nobody else can see it ------------------------------------------- */
 
+static void assert_shows(struct strobe_snapshot *snapshot, const char *value, const char *not_value) {
+    char *seen = map_world_dump(snapshot);
+
+    assert_non_null(strstr(seen, value));
+    assert_null(strstr(seen, not_value));
+    free(seen);
+}
+
 static void over_and_kept(bool portable) {
     struct map_world w;
     struct strobe_snapshot *then;
-    const struct strobe_entry *first, *second;
+    const struct strobe_entry *first;
     uint64_t version;
-    char *seen;
+    size_t calls;
 
     open_world(&w, 1, portable);
     map_world_fill(&w, "key-", 100);
@@ -158,18 +166,92 @@ static void over_and_kept(bool portable) {
     assert_true(map_world_version(&w, "a key of 14 b.") > version);
     map_world_assert(&w, "a key of 14 b.", "A VALUE OF TWENTY BY");
 
+    /* The old bytes are moved to the snapshot's copy; once there is room for them that takes no memory. */
     assert_int_equal(strobe_snapshot_open(w.map, false, &then), STROBE_OK);
+    (void)map_world_set(&w, "key-7", "KEY-7", 0);
+    calls = w.memory.calls;
+    version = map_world_version(&w, "a key of 14 b.");
     (void)map_world_set(&w, "a key of 14 b.", "twenty bytes and one", 0);
-    second = entry_of(&w, "a key of 14 b.");
-    assert_ptr_not_equal(second, first);
+    assert_true(map_world_version(&w, "a key of 14 b.") > version);
     (void)map_world_set(&w, "a key of 14 b.", "twenty bytes and two", 0);
-    assert_ptr_equal(entry_of(&w, "a key of 14 b."), second);
+    assert_ptr_equal(entry_of(&w, "a key of 14 b."), first);
     map_world_assert(&w, "a key of 14 b.", "twenty bytes and two");
-    seen = map_world_dump(then); /* nobody has read it before: its segment was frozen by the first set */
-    assert_non_null(strstr(seen, "A VALUE OF TWENTY BY"));
-    assert_null(strstr(seen, "twenty bytes"));
-    free(seen);
+    assert_int_equal(w.memory.calls, calls);
+    assert_shows(then, "A VALUE OF TWENTY BY", "twenty bytes"); /* nobody has read it before */
+    assert_shows(then, "key-7", "KEY-7");
     strobe_snapshot_close(then);
+    map_world_close(&w);
+}
+
+/* What two copies name stays as it is. */
+static void named_twice(bool portable) {
+    struct map_world w;
+    struct strobe_snapshot *older, *newer;
+    const struct strobe_entry *first, *second;
+
+    open_world(&w, 1, portable);
+    map_world_fill(&w, "key-", 100);
+    stop_doubting(&w);
+    first = entry_of(&w, "key-5");
+    assert_int_equal(strobe_snapshot_open(w.map, false, &older), STROBE_OK);
+    (void)map_world_set(&w, "key-7", "KEY-7", 0);
+    assert_int_equal(strobe_snapshot_open(w.map, false, &newer), STROBE_OK);
+    (void)map_world_set(&w, "key-7", "Key-7", 0);
+
+    (void)map_world_set(&w, "key-5", "KEY-5", 0);
+    second = entry_of(&w, "key-5");
+    assert_ptr_not_equal(second, first);
+    (void)map_world_set(&w, "key-5", "Key-5", 0);
+    assert_ptr_equal(entry_of(&w, "key-5"), second);
+    map_world_assert(&w, "key-5", "Key-5");
+    assert_shows(newer, "key-5", "KEY-5");
+    strobe_snapshot_close(newer);
+    assert_shows(older, "key-5", "KEY-5");
+    strobe_snapshot_close(older);
+    map_world_close(&w);
+}
+
+struct visit {
+    struct map_world *w;
+    unsigned met;
+};
+
+/* Sets each key that it meets to other bytes of the same length. */
+static enum strobe_visit set_met(void *context, const struct strobe_entry *entry) {
+    struct visit *visit = context;
+    char key[16] = "", value[16] = "";
+    size_t key_len, len;
+    const char *bytes = strobe_entry_key(entry, &key_len);
+
+    memcpy(key, bytes, key_len);
+    bytes = strobe_entry_value(entry, &len);
+    memcpy(value, bytes, len);
+    if (strcmp(key, "settled") == 0) return STROBE_VISIT_NEXT;
+    assert_string_equal(value, key);
+    value[0] = 'K';
+    (void)map_world_set(visit->w, key, value, 0);
+    assert_ptr_not_equal(entry_of(visit->w, key), entry);
+    assert_memory_equal(bytes, key, len); /* which nobody has written over */
+    visit->met++;
+    return STROBE_VISIT_NEXT;
+}
+
+/* Nor is what is read just now written over or freed. */
+static void read_meanwhile(bool portable) {
+    struct strobe_position position = {0};
+    struct map_world w;
+    struct visit visit = {.w = &w};
+    struct strobe_snapshot *snapshot;
+
+    open_world(&w, 1, portable);
+    map_world_fill(&w, "key-", 100);
+    stop_doubting(&w);
+    assert_int_equal(strobe_snapshot_open(w.map, false, &snapshot), STROBE_OK);
+    assert_int_equal(strobe_snapshot_read(snapshot, &position, NULL, 0, set_met, &visit), STROBE_OK);
+    assert_int_equal(visit.met, 100);
+    map_world_assert(&w, "key-3", "Key-3");
+    assert_shows(snapshot, "key-3", "Key-3");
+    strobe_snapshot_close(snapshot);
     map_world_close(&w);
 }
 
@@ -294,9 +376,19 @@ static void test_get_and_set_agree_with_an_access(void **state) {
     each_way(random_many_shards);
 }
 
-static void test_a_set_writes_over_only_what_no_snapshot_knows(void **state) {
+static void test_a_set_writes_over_and_a_snapshot_shows_what_was(void **state) {
     (void)state;
     each_way(over_and_kept);
+}
+
+static void test_a_set_replaces_what_two_copies_name(void **state) {
+    (void)state;
+    each_way(named_twice);
+}
+
+static void test_a_set_replaces_what_is_being_read(void **state) {
+    (void)state;
+    each_way(read_meanwhile);
 }
 
 static void test_who_sets_new_keys_does_not_try_to_write_over(void **state) {
@@ -359,7 +451,9 @@ static void test_a_way_holds_until_slot_or_directory_change(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get_and_set_agree_with_an_access),
-        cmocka_unit_test(test_a_set_writes_over_only_what_no_snapshot_knows),
+        cmocka_unit_test(test_a_set_writes_over_and_a_snapshot_shows_what_was),
+        cmocka_unit_test(test_a_set_replaces_what_two_copies_name),
+        cmocka_unit_test(test_a_set_replaces_what_is_being_read),
         cmocka_unit_test(test_who_sets_new_keys_does_not_try_to_write_over),
         cmocka_unit_test(test_a_value_of_another_kind_is_replaced),
         cmocka_unit_test(test_a_full_segment_is_searched_to_the_end),
