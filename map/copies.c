@@ -4,6 +4,9 @@
  *      copies |-------- A, (7, 9] ------|                          before A was split
  *             |-------- A, (4, 7] ------|--- B, (2, 4] ---|
  *
+ * A history is the copies of one range, in the order of their marks. Ranges change when segments split and merge, so a
+ * place may be in several, one for each number of prefix bits.
+ *
  * Always: for one place and one snapshot s there is at most one copy with after < s <= mark. An entry named by a copy
  * lives: it is in the map, or *owned* by the newest copy that names it. When that copy goes the entry passes to the
  * next older one that names it, and dies when there is none.
@@ -24,7 +27,8 @@
 #include "map/hash.h"
 #include "map/memory.h"
 
-#define CHAINS_MIN 64u
+#define CHAINS_MIN  64u
+#define HISTORY_MIN 2u /* copies that a history has room for at first: a cache line */
 
 #define MOVED_MAX  128u  /* bytes of an entry that is moved: little to copy, and a chunk has room for several */
 #define MOVED_ROOM 1008u /* of a chunk, which has a KiB */
@@ -41,26 +45,30 @@ STROBE_INSIDE static uint32_t chain_of(const struct copies *copies, uint64_t pre
     return (uint32_t)hash_mix(prefix) & (copies->chains_count - 1);
 }
 
-STROBE_INSIDE static void link_copy(struct copies *copies, struct copy *copy) {
-    struct copy **chain = &copies->chains[chain_of(copies, copy->prefix)];
+/* Where the history of a range hangs, or would: the end of its chain. There are chains. */
+STROBE_INSIDE static struct history **history_at(const struct copies *copies, uint64_t prefix, unsigned bits) {
+    struct history **at = &copies->chains[chain_of(copies, prefix)];
 
-    copy->next = *chain;
-    *chain = copy;
+    while (*at && ((*at)->prefix != prefix || (*at)->bits != bits)) at = &(*at)->next;
+    return at;
 }
 
 /* More chains, when there are too few. Without memory chains are longer, and that is all. */
 STROBE_INSIDE static bool grow(struct copies *copies, const struct strobe_allocator *allocator, uint32_t want) {
     struct copies old = {.chains = copies->chains, .chains_count = copies->chains_count};
-    struct copy **chains = memory_alloc(allocator, want * sizeof *chains, MEMORY_WORD);
+    struct history **chains = memory_alloc(allocator, want * sizeof *chains, MEMORY_WORD);
 
     if (!chains) return old.chains != NULL;
-    memset(chains, 0, want * sizeof(struct copy *));
+    memset(chains, 0, want * sizeof(struct history *));
     copies->chains = chains;
     copies->chains_count = want;
     for (uint32_t i = 0; i < old.chains_count; i++) {
-        for (struct copy *copy = old.chains[i], *next; copy; copy = next) {
-            next = copy->next;
-            link_copy(copies, copy);
+        for (struct history *history = old.chains[i], *next; history; history = next) {
+            struct history **chain = &chains[chain_of(copies, history->prefix)];
+
+            next = history->next;
+            history->next = *chain;
+            *chain = history;
         }
     }
     memory_release(allocator, old.chains, old.chains_count * sizeof *chains, MEMORY_WORD);
@@ -72,12 +80,39 @@ STROBE_INSIDE static bool make_chains(struct copies *copies, const struct strobe
     uint32_t want = copies->chains_count ? copies->chains_count : CHAINS_MIN;
 
     while (want < expected && want < UINT32_C(1) << 24) want *= 2;
-    if (copies->count > 2 * want) want *= 2;
+    if (copies->histories > 2 * want) want *= 2;
     return want == copies->chains_count || grow(copies, allocator, want);
+}
+
+static size_t history_size(uint32_t room) {
+    return sizeof(struct history) + room * sizeof(struct moment);
+}
+
+/* The history of a range, with room for one more copy; NULL without memory. */
+STROBE_INSIDE static struct history *history_with_room(struct copies *copies, const struct strobe_allocator *allocator,
+                                                       uint64_t prefix, uint8_t bits) {
+    struct history **at = history_at(copies, prefix, bits), *old = *at, *history;
+    uint32_t room = old ? 2 * old->room : HISTORY_MIN;
+
+    if (old && old->count < old->room) return old;
+    history = memory_alloc(allocator, history_size(room), MEMORY_WORD);
+    if (!history) return NULL;
+    if (old) {
+        memcpy(history, old, history_size(old->count));
+        memory_release(allocator, old, history_size(old->room), MEMORY_WORD);
+    } else {
+        *history = (struct history){.prefix = prefix, .bits = bits};
+        copies->histories++;
+        copies->of_bits[bits]++;
+    }
+    history->room = room;
+    *at = history;
+    return history;
 }
 
 struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator, const struct segment *segment,
                         uint64_t mark, uint64_t version, uint32_t expected) {
+    struct history *history;
     struct copy *copy;
 
     if (!make_chains(copies, allocator, expected)) return NULL;
@@ -85,7 +120,9 @@ struct copy *copies_add(struct copies *copies, const struct strobe_allocator *al
     if (!copy) return NULL;
     memset(copy, 0, sizeof *copy);
     copy->image = segment_copy(allocator, segment);
-    if (!copy->image) {
+    history = copy->image ? history_with_room(copies, allocator, segment->prefix, segment->bits) : NULL;
+    if (!history) {
+        segment_free(allocator, copy->image);
         memory_release(allocator, copy, sizeof *copy, MEMORY_WORD);
         return NULL;
     }
@@ -94,72 +131,96 @@ struct copy *copies_add(struct copies *copies, const struct strobe_allocator *al
     copy->prefix = segment->prefix;
     copy->bits = segment->bits;
     copy->frozen = version;
-    link_copy(copies, copy);
+    history->moments[history->count++] = (struct moment){mark, copy};
     copies->count++;
-    copies->of_bits[copy->bits]++;
     return copy;
 }
 
-/* Walks the copies that cover HASH, of every depth there is. */
+/* How many of HISTORY's copies have a mark below MARK. */
+static uint32_t count_below(const struct history *history, uint64_t mark) {
+    uint32_t low = 0, high = history->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (history->moments[middle].mark < mark)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Walks the histories of the ranges that hold HASH, of every depth there is. */
 struct walk {
     const struct copies *copies;
     uint64_t hash;
-    struct copy *at;
-    unsigned bits, next_bits;
+    unsigned next_bits;
 };
 
-STROBE_INSIDE static struct copy *walk_next(struct walk *walk) {
-    for (;;) {
-        for (; walk->at; walk->at = walk->at->next) {
-            struct copy *copy = walk->at;
+STROBE_INSIDE static struct history *walk_next(struct walk *walk) {
+    while (walk->next_bits <= 64) {
+        unsigned bits = walk->next_bits++;
+        struct history *history;
 
-            if (copy->bits == walk->bits && copy->prefix == range_prefix(walk->hash, walk->bits)) {
-                walk->at = copy->next;
-                return copy;
-            }
-        }
-        while (walk->next_bits <= 64 && walk->copies->of_bits[walk->next_bits] == 0) walk->next_bits++;
-        if (walk->next_bits > 64) return NULL;
-        walk->bits = walk->next_bits++;
-        walk->at = walk->copies->chains[chain_of(walk->copies, range_prefix(walk->hash, walk->bits))];
+        if (walk->copies->of_bits[bits] == 0) continue;
+        history = *history_at(walk->copies, range_prefix(walk->hash, bits), bits);
+        if (history) return history;
     }
+    return NULL;
 }
 
-STROBE_INSIDE static struct copy *find(const struct copies *copies, uint64_t hash, uint64_t s, bool leaves) {
+/* The one copy, leaving or not, with after < S <= mark at the place HASH; or NULL. */
+STROBE_INSIDE static struct copy *find(const struct copies *copies, uint64_t hash, uint64_t s) {
     struct walk walk = {.copies = copies, .hash = hash};
-    struct copy *copy;
+    struct history *history;
 
-    while ((copy = walk_next(&walk)) && (copy->leaves != leaves || !(copy->after < s && s <= copy->mark)))
-        ;
-    return copy;
+    while ((history = walk_next(&walk))) {
+        uint32_t i = count_below(history, s);
+
+        if (i < history->count && history->moments[i].copy->after < s) return history->moments[i].copy;
+    }
+    return NULL;
 }
 
 struct copy *copies_find(const struct copies *copies, uint64_t hash, uint64_t s) {
-    return find(copies, hash, s, false);
+    struct copy *copy = find(copies, hash, s);
+
+    return copy && !copy->leaves ? copy : NULL;
 }
 
 struct copy *copies_find_leaving(const struct copies *copies, uint64_t hash, uint64_t s) {
-    return find(copies, hash, s, true);
+    struct copy *copy = find(copies, hash, s);
+
+    return copy && copy->leaves ? copy : NULL;
 }
 
 /* The copies that name an entry. */
 struct naming {
     struct copy *newest; /* NULL: there is none */
-    uint32_t count;
+    uint32_t count;      /* 2: two or more */
 };
 
-/* Those older than BELOW that name an entry of VERSION at HASH. */
+/* Those with a mark below BELOW that name an entry of VERSION at HASH. */
 STROBE_INSIDE static struct naming copies_naming(const struct copies *copies, uint64_t hash, uint64_t version,
                                                  uint64_t below) {
     struct walk walk = {.copies = copies, .hash = hash};
     struct naming naming = {0};
-    struct copy *copy;
+    struct history *history;
 
-    while ((copy = walk_next(&walk))) {
-        if (copy->frozen < version || copy->mark >= below || copy->leaves) continue;
-        naming.count++;
-        if (!naming.newest || copy->mark > naming.newest->mark) naming.newest = copy;
+    while ((history = walk_next(&walk))) {
+        uint32_t count = 0;
+
+        for (uint32_t i = count_below(history, below); i-- > 0 && count < 2;) {
+            struct copy *copy = history->moments[i].copy;
+
+            if (copy->frozen < version) break; /* and so are those before it */
+            if (copy->leaves) continue;
+            if (count++ == 0 && (!naming.newest || copy->mark > naming.newest->mark)) naming.newest = copy;
+        }
+        naming.count += count;
     }
+    if (naming.count > 2) naming.count = 2;
     return naming;
 }
 
@@ -229,13 +290,19 @@ void copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry
 }
 
 STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy) {
-    struct copy **at = &copies->chains[chain_of(copies, copy->prefix)];
+    struct history **at = history_at(copies, copy->prefix, copy->bits), *history = *at;
+    uint32_t place = count_below(history, copy->mark);
 
-    while (*at != copy) at = &(*at)->next;
-    *at = copy->next;
-    copy->next = NULL;
+    assert(history->moments[place].copy == copy);
+    history->count--;
+    memmove(&history->moments[place], &history->moments[place + 1],
+            (history->count - place) * sizeof history->moments[0]);
     copies->count--;
-    copies->of_bits[copy->bits]--;
+    if (history->count) return;
+    *at = history->next;
+    copies->histories--;
+    copies->of_bits[history->bits]--;
+    copy->emptied = history;
 }
 
 /* The first slot from FROM on whose entry COPY owns, or SEGMENT_SLOTS_MAX. */
@@ -293,24 +360,33 @@ uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) 
         }
     }
     segment_free(allocator, copy->image);
+    if (copy->emptied) memory_release(allocator, copy->emptied, history_size(copy->emptied->room), MEMORY_WORD);
     memory_release(allocator, copy, sizeof *copy, MEMORY_WORD);
     return bytes;
 }
 
-bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy), void *context) {
-    for (uint32_t i = 0; i < copies->chains_count && copies->count; i++) {
-        for (struct copy *copy = copies->chains[i], *next; copy; copy = next) {
-            next = copy->next;
-            if (!do_copy(context, copy)) return false;
+bool copies_each(struct copies *copies, uint64_t lowest, uint64_t highest,
+                 bool (*do_copy)(void *context, struct copy *copy), void *context) {
+    for (uint32_t i = 0; i < copies->chains_count && copies->histories; i++) {
+        for (struct history *history = copies->chains[i], *next; history; history = next) {
+            uint32_t place = count_below(history, highest);
+
+            next = history->next;
+            if (place < history->count) place++; /* the one that shows HIGHEST */
+            while (place-- > 0 && history->moments[place].mark >= lowest) {
+                struct copy *copy = history->moments[place].copy;
+
+                if (copy->after < highest && !do_copy(context, copy)) return false;
+            }
         }
     }
     return true;
 }
 
-struct copy **copies_take_chains(struct copies *copies, uint32_t *count) {
-    struct copy **chains = copies->chains;
+struct history **copies_take_chains(struct copies *copies, uint32_t *count) {
+    struct history **chains = copies->chains;
 
-    assert(copies->count == 0);
+    assert(copies->histories == 0);
     *count = copies->chains_count;
     copies->chains = NULL;
     copies->chains_count = 0;
@@ -318,8 +394,11 @@ struct copy **copies_take_chains(struct copies *copies, uint32_t *count) {
 }
 
 void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) {
-    uint32_t count;
-    struct copy **chains = copies_take_chains(copies, &count);
-
-    memory_release(allocator, chains, count * sizeof *chains, MEMORY_WORD);
+    for (uint32_t i = 0; i < copies->chains_count; i++) {
+        for (struct history *history = copies->chains[i], *next; history; history = next) {
+            next = history->next;
+            memory_release(allocator, history, history_size(history->room), MEMORY_WORD);
+        }
+    }
+    memory_release(allocator, copies->chains, copies->chains_count * sizeof(struct history *), MEMORY_WORD);
 }

@@ -8,7 +8,7 @@
 
 /* A segment as it was for every snapshot s with after < s <= mark. */
 struct copy {
-    struct copy *next; /* in the same chain, or in a list of the dead */
+    struct copy *next; /* in a list of the dead */
     struct segment *image;
     uint64_t after, mark;
     uint64_t prefix;
@@ -17,18 +17,33 @@ struct copy {
     uint64_t kept_bytes SHARD_GUARDED; /* of the entries it owns, and of `moved` */
     uint32_t pins SHARD_GUARDED;       /* readers at work in it */
     uint32_t handed SHARD_GUARDED;     /* while it leaves: its slots before this one have been seen to */
+    struct history *emptied;           /* whose last copy this was, to be freed with it; else NULL */
     uint8_t bits;
     bool leaves SHARD_GUARDED; /* nobody needs it: it shows nothing and is given nothing, it only hands on */
     /* A bit for each slot whose entry was taken out of the map since and lives for this copy only. */
     uint64_t owned[COPY_OWNED_WORDS] SHARD_GUARDED;
 };
 
-/* Chains of copies by prefix. */
+/* The copies of one range: those of its segment, and of others that had the same range at other times. Oldest first, in
+ * the order of their marks and of their versions, and no two of them serve the same snapshot. */
+struct history {
+    struct history *next; /* in the same chain */
+    uint64_t prefix;
+    uint32_t count, room; /* of `moments` */
+    uint8_t bits;
+    struct moment {
+        uint64_t mark; /* the copy's */
+        struct copy *copy;
+    } moments[];
+};
+
+/* Chains of histories by prefix. */
 struct copies {
-    struct copy **chains SHARD_GUARDED;
+    struct history **chains SHARD_GUARDED;
     uint32_t chains_count SHARD_GUARDED; /* a power of two, 0 = none yet */
-    uint32_t count SHARD_GUARDED;
-    uint32_t of_bits[65] SHARD_GUARDED; /* how many copies have that many prefix bits */
+    uint32_t histories SHARD_GUARDED;
+    uint32_t count SHARD_GUARDED;       /* copies */
+    uint32_t of_bits[65] SHARD_GUARDED; /* how many histories have that many prefix bits */
 };
 
 /* The first hash behind the range of PREFIX; 0 means the end of all. */
@@ -40,7 +55,7 @@ static inline uint64_t range_prefix(uint64_t hash, unsigned bits) {
     return bits ? hash & ~(UINT64_C(0)) << (64 - bits) : 0;
 }
 
-/* Keeps an image of SEGMENT for the snapshots in (segment->mark, MARK]. EXPECTED is how many copies there may be.
+/* Keeps an image of SEGMENT for the snapshots in (segment->mark, MARK]. EXPECTED is how many segments there may be.
  * NULL without memory, and then nothing has changed. */
 struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator, const struct segment *segment,
                         uint64_t mark, uint64_t version, uint32_t expected) STROBE_INSIDE;
@@ -75,14 +90,16 @@ uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) 
 /* The bytes of a copy itself. */
 uint64_t copy_bytes(const struct copy *copy);
 
-/* Calls DO_COPY with each copy, which may take that copy out, until it says false. True: it never did. */
-bool copies_each(struct copies *copies, bool (*do_copy)(void *context, struct copy *copy), void *context) STROBE_INSIDE;
+/* Calls DO_COPY with each copy for snapshots from LOWEST to HIGHEST, which may take that copy out, until it says false.
+ * True: it never did. */
+bool copies_each(struct copies *copies, uint64_t lowest, uint64_t highest,
+                 bool (*do_copy)(void *context, struct copy *copy), void *context) STROBE_INSIDE;
 
 /* Takes the chains out, from which all copies are gone: *COUNT of them, for memory_release() without the lock, since an
  * allocator may use the occasion to tidy up. */
-struct copy **copies_take_chains(struct copies *copies, uint32_t *count) STROBE_INSIDE;
+struct history **copies_take_chains(struct copies *copies, uint32_t *count) STROBE_INSIDE;
 
-/* Frees the chains. There must be no copies left. */
+/* Frees the chains, and the histories of copies that have been freed but not taken out. */
 void copies_fini(struct copies *copies, const struct strobe_allocator *allocator) STROBE_INSIDE;
 
 #endif

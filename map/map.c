@@ -21,6 +21,7 @@
 #include "map/way.h"
 
 #define SHARDS_DEFAULT    64u
+#define FIRST_VERSION_MAX (UINT64_C(1) << 55) /* entries have 56 bits for a version */
 #define SHARDS_MAX        1024u
 #define SNAPSHOTS_DEFAULT 1024u
 
@@ -67,7 +68,7 @@ const struct strobe_allocator *map_allocator(const struct strobe_map *map) {
 /* Nobody else knows the map yet, or any more: no locks. */
 LOCK_UNCHECKED static void free_shards(struct strobe_map *map, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        struct shard *shard = &map->shards[i];
+        struct strobe_shard *shard = &map->shards[i];
 
         table_fini(&shard->live, &map->world);
         directory_put(&shard->pool, atomic_load_explicit(&shard->live.directory, memory_order_relaxed));
@@ -84,7 +85,7 @@ LOCK_UNCHECKED static enum strobe_status make_shards(struct strobe_map *map, uin
     if (!map->shards) return STROBE_NO_MEMORY;
     memset(map->shards, 0, size);
     for (uint32_t i = 0; i < map->shard_count; i++) {
-        struct shard *shard = &map->shards[i];
+        struct strobe_shard *shard = &map->shards[i];
         uint64_t prefix = map->world.shard_bits ? (uint64_t)i << (64 - map->world.shard_bits) : 0;
 
         shard->version = first_version > us ? first_version : us;
@@ -101,6 +102,7 @@ static enum strobe_status set_options(struct strobe_map *map, const struct strob
 
     map->shard_count = options->shards ? options->shards : SHARDS_DEFAULT;
     if (map->shard_count > SHARDS_MAX || (map->shard_count & (map->shard_count - 1))) return STROBE_INVALID;
+    if (options->first_version > FIRST_VERSION_MAX) return STROBE_INVALID;
     map->world.shard_bits = (uint32_t)__builtin_ctz(map->shard_count);
     if (options->seed)
         memcpy(seed, options->seed, sizeof seed);
@@ -223,7 +225,7 @@ const struct strobe_entry *strobe_find(struct strobe_access *access, const struc
     return expires && entry_dead(entry, strobe_access_now(access)) ? NULL : entry;
 }
 
-STROBE_INSIDE static inline void count_entry(struct shard *shard, const struct strobe_entry *entry, int sign) {
+STROBE_INSIDE static inline void count_entry(struct strobe_shard *shard, const struct strobe_entry *entry, int sign) {
     uint64_t bytes = entry_memory(entry);
 
     shard->count += (uint64_t)(int64_t)sign;
@@ -231,7 +233,7 @@ STROBE_INSIDE static inline void count_entry(struct shard *shard, const struct s
     if (entry_expires(entry)) shard->expiring += (uint64_t)(int64_t)sign;
 }
 
-bool shard_let_go(struct strobe_map *map, struct shard *shard, const struct segment *segment, uint64_t hash,
+bool shard_let_go(struct strobe_map *map, struct strobe_shard *shard, const struct segment *segment, uint64_t hash,
                   const struct strobe_entry *entry) {
     uint64_t held = 0;
     bool free;
@@ -244,15 +246,15 @@ bool shard_let_go(struct strobe_map *map, struct shard *shard, const struct segm
 }
 
 /* OLD is out of the map. True: a copy keeps it. */
-STROBE_INSIDE static inline bool hand_over(struct strobe_map *map, struct shard *shard, const struct segment *segment,
-                                           uint64_t hash, struct strobe_entry *old) {
+STROBE_INSIDE static inline bool hand_over(struct strobe_map *map, struct strobe_shard *shard,
+                                           const struct segment *segment, uint64_t hash, struct strobe_entry *old) {
     if (shard_let_go(map, shard, segment, hash, old)) return false;
     copies_own(&shard->live.copies, hash, old);
     snapshots_hold(&map->snapshots, entry_memory(old));
     return true;
 }
 
-struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
+struct strobe_entry *shard_take_out(struct strobe_map *map, struct strobe_shard *shard, struct segment *segment,
                                     segment_slot slot, uint64_t hash) {
     struct strobe_entry *old = segment_entry(segment, slot);
 
@@ -263,7 +265,7 @@ struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard,
 
 /* Puts *ENTRY in and leaves the entry it replaced, which no copy has been given yet, or NULL; and in *WHERE its
  * segment. */
-STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct shard *shard, uint64_t newest,
+STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct strobe_shard *shard, uint64_t newest,
                                                 const struct strobe_key *key, struct strobe_entry **entry,
                                                 struct segment **where) {
     struct segment *segment = table_segment(&shard->live, key->hash);
@@ -277,7 +279,6 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct s
         table_make_room(&shard->live, &map->world, &shard->pool, key->hash, &segment) != STROBE_OK)
         return STROBE_NO_MEMORY;
 
-    if (UNUSUAL(shard->vigils != 0)) shard_end_vigils(shard, key->hash);
     entry_set_version(*entry, ++shard->version);
     if (slot == SEGMENT_NO_SLOT) {
         segment_insert(segment, key->hash, *entry, expiry);
@@ -294,7 +295,7 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct s
 
 /* The usual strobe_put: a plain entry takes the place of another in its home bucket, and no snapshot is concerned,
  * neither with the segment nor with the entry that goes. False: nothing was done. */
-STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct way *way, uint64_t newest,
+STROBE_INSIDE static inline bool replace_plain(struct strobe_shard *shard, const struct way *way, uint64_t newest,
                                                const struct strobe_key *key, struct strobe_entry **entry) {
     const struct segment *segment = directory_segment(way->word);
     struct strobe_entry *old;
@@ -310,24 +311,32 @@ STROBE_INSIDE static inline bool replace_plain(struct shard *shard, const struct
     return true;
 }
 
-STROBE_INSIDE static enum strobe_status put(struct strobe_map *map, struct shard *shard, uint64_t newest,
+/* *ENTRY was replaced (NULL: nothing was) when one was put at HASH, and stays so. */
+STROBE_INSIDE static inline void put_is_done(struct strobe_map *map, struct strobe_shard *shard,
+                                             const struct segment *segment, uint64_t hash,
+                                             struct strobe_entry **entry) {
+    if (UNUSUAL(shard->vigils != 0)) shard_end_vigils(shard, hash);
+    if (*entry && hand_over(map, shard, segment, hash, *entry)) *entry = NULL;
+}
+
+STROBE_INSIDE static enum strobe_status put(struct strobe_map *map, struct strobe_shard *shard, uint64_t newest,
                                             const struct strobe_key *key, struct strobe_entry **entry) {
     struct segment *segment;
     enum strobe_status status = swap_in(map, shard, newest, key, entry, &segment);
 
-    if (status == STROBE_OK && *entry && hand_over(map, shard, segment, key->hash, *entry)) *entry = NULL;
+    if (status == STROBE_OK) put_is_done(map, shard, segment, key->hash, entry);
     return status;
 }
 
 enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **entry) {
-    struct shard *shard = access_shard(access, key);
+    struct strobe_shard *shard = access_shard(access, key);
     struct way way = way_to(shard, key->hash);
 
     if (replace_plain(shard, &way, access->newest, key, entry)) return STROBE_OK;
     return put(access->map, shard, access->newest, key, entry);
 }
 
-enum strobe_status way_put(struct strobe_map *map, struct shard *shard, const struct way *way,
+enum strobe_status way_put(struct strobe_map *map, struct strobe_shard *shard, const struct way *way,
                            const struct strobe_key *key, struct strobe_entry **entry) {
     enum strobe_status status = STROBE_OK;
     uint64_t instant, newest;
@@ -344,7 +353,7 @@ enum strobe_status way_put(struct strobe_map *map, struct shard *shard, const st
 /* Undoes a swap_in that left *ENTRY: puts it back, and leaves the entry that was put in. Cannot fail. */
 STROBE_INSIDE static void swap_back(struct strobe_access *access, const struct strobe_key *key,
                                     struct strobe_entry **entry) {
-    struct shard *shard = access_shard(access, key);
+    struct strobe_shard *shard = access_shard(access, key);
     struct segment *segment = table_segment(&shard->live, key->hash);
     segment_slot slot = segment_find(segment, segment->class, key);
     struct strobe_entry *put = segment_entry(segment, slot);
@@ -372,16 +381,16 @@ enum strobe_status strobe_put_many(struct strobe_access *access, const struct st
         return STROBE_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        struct shard *shard = access_shard(access, &keys[i]);
+        struct strobe_shard *shard = access_shard(access, &keys[i]);
 
         segment = table_segment(&shard->live, keys[i].hash);
-        if (entries[i] && hand_over(access->map, shard, segment, keys[i].hash, entries[i])) entries[i] = NULL;
+        put_is_done(access->map, shard, segment, keys[i].hash, &entries[i]);
     }
     return STROBE_OK;
 }
 
 enum strobe_status strobe_prepare(struct strobe_access *access, const struct strobe_key *key) {
-    struct shard *shard = access_shard(access, key);
+    struct strobe_shard *shard = access_shard(access, key);
     struct segment *segment = table_segment(&shard->live, key->hash);
 
     /* A segment frozen for this access stays so: merging, all that erasing may do, keeps the newer mark. */
@@ -390,7 +399,7 @@ enum strobe_status strobe_prepare(struct strobe_access *access, const struct str
 
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old) {
     struct strobe_map *map = access->map;
-    struct shard *shard = access_shard(access, key);
+    struct strobe_shard *shard = access_shard(access, key);
     struct segment *segment = table_segment(&shard->live, key->hash);
     segment_slot slot = segment_find(segment, segment->class, key);
     bool dead;
@@ -401,14 +410,15 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
         return STROBE_NO_MEMORY;
     dead = entry_dead(segment_entry(segment, slot), strobe_access_now(access));
     *old = shard_take_out(map, shard, segment, slot, key->hash);
-    table_shrink(&shard->live, &map->world, &shard->pool, segment, access->newest, shard->version);
+    if (segment->count % 8 == 0) /* only now and then: a look at the neighbour costs a miss */
+        table_shrink(&shard->live, &map->world, &shard->pool, segment, access->newest, shard->version);
     return dead ? STROBE_MISSING : STROBE_OK;
 }
 
 /* ---- Batches ---------------------------------------------------------------------------------- */
 
 static void prefetch_entry(struct strobe_map *map, const struct strobe_key *key) {
-    struct shard *shard = map_shard(map, key->hash);
+    struct strobe_shard *shard = map_shard(map, key->hash);
     uint64_t word;
 
     shard_enter(shard);
@@ -449,7 +459,7 @@ struct strobe_garbage {
 
 LOCK_UNCHECKED void map_free_tables(struct strobe_map *map, struct table *first) {
     for (struct table *table = first, *next; table; table = next) {
-        struct shard *shard = map_shard(map, table->prefix);
+        struct strobe_shard *shard = map_shard(map, table->prefix);
 
         next = table->next;
         table_fini(table, &map->world);
@@ -466,7 +476,7 @@ STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map) {
     struct table *first = NULL;
 
     for (uint32_t i = map->shard_count; i-- > 0;) {
-        struct shard *shard = &map->shards[i];
+        struct strobe_shard *shard = &map->shards[i];
         struct table *table = memory_alloc(map->world.allocator, sizeof *table, MEMORY_WORD);
         enum strobe_status status = STROBE_NO_MEMORY;
 
@@ -487,7 +497,7 @@ STROBE_OUTSIDE static struct table *fresh_tables(struct strobe_map *map) {
 }
 
 /* FRESH becomes the live table, and the live one is left in FRESH. True: snapshots need it, the shard keeps it. */
-STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct shard *shard, struct table *fresh,
+STROBE_INSIDE static bool flush_shard(struct strobe_map *map, struct strobe_shard *shard, struct table *fresh,
                                       uint64_t instant) {
     uint64_t end, bytes;
     bool needed;
@@ -578,7 +588,7 @@ uint64_t strobe_count_inside(const struct strobe_access *access) {
     return count;
 }
 
-STROBE_INSIDE static void add_shard_stats(const struct shard *shard, struct strobe_stats *stats) {
+STROBE_INSIDE static void add_shard_stats(const struct strobe_shard *shard, struct strobe_stats *stats) {
     const struct table *live = &shard->live;
 
     stats->entries += shard->count;

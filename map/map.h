@@ -98,12 +98,13 @@ struct strobe_allocator {
 /* Zero means the default everywhere. */
 struct strobe_map_options {
     const struct strobe_allocator *allocator; /* borrowed for the map's life; default: libc's */
-    uint64_t (*now_ms)(void *context);        /* the wall clock; default: CLOCK_REALTIME */
+    /* The wall clock, below 2^44 ms; default: CLOCK_REALTIME. Called by any thread, also inside the map's locks. */
+    uint64_t (*now_ms)(void *context);
     void *now_context;
     unsigned shards;          /* a power of two, 1 to 1024; default 64 */
-    unsigned max_snapshots;   /* open at once; default 1024 */
+    unsigned max_snapshots;   /* open at once, see strobe_snapshot_open; default 1024 */
     uint64_t snapshot_memory; /* bytes that snapshots may hold beyond the map; default: no limit */
-    uint64_t first_version;   /* versions are larger than this and than the clock in microseconds */
+    uint64_t first_version;   /* at most 2^55: versions are larger than this, and than CLOCK_REALTIME in microseconds */
     const uint8_t *seed;      /* 16 bytes, the hash's key; default: the system's randomness */
 };
 
@@ -129,7 +130,7 @@ enum strobe_status strobe_get(struct strobe_map *map, const void *key, size_t ke
     STROBE_OUTSIDE;
 
 /* Sets KEY to VALUE (both borrowed; VALUE may be NULL when LEN is 0), to expire at EXPIRY. Any thread, outside of an
- * access. Results: OK, NO_MEMORY, TOO_BIG. */
+ * access. Results: OK, NO_MEMORY, TOO_BIG (or KEY is empty). */
 enum strobe_status strobe_set(struct strobe_map *map, const void *key, size_t key_len, const void *value, size_t len,
                               uint64_t expiry) STROBE_OUTSIDE;
 
@@ -182,8 +183,8 @@ uint64_t strobe_entry_version(const struct strobe_entry *entry);
 uint64_t strobe_entry_expiry(const struct strobe_entry *entry); /* 0: never */
 size_t strobe_entry_memory(const struct strobe_entry *entry);   /* bytes it takes, blob included */
 
-/* The blob of an entry whose value has STROBE_BLOB_MIN bytes or more, else NULL. Borrowed like the entry: share it
- * to keep it. */
+/* The blob of an entry whose value has STROBE_BLOB_MIN bytes or more, or was made of a blob; else NULL. Borrowed like
+ * the entry: share it to keep it. */
 struct strobe_blob *strobe_entry_blob(const struct strobe_entry *entry);
 
 /* A blob of LEN bytes, owned by the caller, who fills its bytes before sharing it; NULL without memory. */
@@ -253,8 +254,9 @@ enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_
 enum strobe_status strobe_put_many(struct strobe_access *access, const struct strobe_key *keys,
                                    struct strobe_entry **entries, size_t count) STROBE_INSIDE;
 
-/* Removes KEY, and leaves in *OLD the removed entry, the caller's to free after strobe_leave, or
- * NULL when it is kept for a snapshot. Results: OK, MISSING, NO_MEMORY (unchanged). */
+/* Removes KEY, and leaves in *OLD the removed entry, the caller's to free after strobe_leave, or NULL when it is kept
+ * for a snapshot. Results: OK, MISSING (*OLD may hold an entry all the same, one that had expired), NO_MEMORY
+ * (unchanged). */
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old)
     STROBE_INSIDE;
 
@@ -266,13 +268,14 @@ enum strobe_status strobe_prepare(struct strobe_access *access, const struct str
  * absent. The caller's memory, which the map knows from begin to end; zeroed, it is one that was not begun. */
 struct strobe_vigil {
     struct strobe_vigil *next, **at; /* the library's */
-    struct shard *shard;             /* NULL: not begun */
+    struct strobe_shard *shard;      /* NULL: not begun */
     uint64_t hash;
     bool ended; /* something was put; read it inside an access to KEY */
 };
 
-/* Begins VIGIL for KEY, which the access holds. It ends before its memory or the map go. Any thread; end outside of an
- * access. (Another key with the same 64 bits of hash would end it too.) */
+/* Begins VIGIL for KEY, which the access holds and which is absent: a put that replaces need not end it. It ends before
+ * its memory or the map go. Any thread; end outside of an access. (Another key with the same 64 bits of hash would end
+ * it too.) */
 void strobe_vigil_begin(struct strobe_access *access, const struct strobe_key *key, struct strobe_vigil *vigil)
     STROBE_INSIDE;
 void strobe_vigil_end(struct strobe_vigil *vigil) STROBE_OUTSIDE;
@@ -290,12 +293,13 @@ void strobe_prefetch(struct strobe_map *map, const struct strobe_key *keys, size
 
 /* ---- The whole map -------------------------------------------------------------------------- */
 
-/* Takes everything out of the map at one instant. What no snapshot needs is left in *GARBAGE (NULL when
- * there is nothing), which the caller frees with strobe_garbage_free, on whichever thread may take long.
+/* Takes everything out of the map at one instant. What no snapshot needs is left in *GARBAGE, which the caller frees
+ * with strobe_garbage_free, on whichever thread may take long. Where a snapshot needs the old tables and they are more
+ * than options.snapshot_memory allows, it is closed, even one in use.
  * Results: OK, NO_MEMORY (unchanged). Any thread, outside of an access. */
 struct strobe_garbage;
 enum strobe_status strobe_flush(struct strobe_map *map, struct strobe_garbage **garbage) STROBE_OUTSIDE;
-void strobe_garbage_free(struct strobe_garbage *garbage);
+void strobe_garbage_free(struct strobe_garbage *garbage) STROBE_OUTSIDE; /* NULL is allowed */
 
 /* The same as a part of an access that holds every shard (strobe_enter_all), at the access's instant. What can fail
  * comes before: prepare makes *GARBAGE, outside of the access, with the empty tables that one strobe_flush_inside puts
@@ -303,13 +307,14 @@ void strobe_garbage_free(struct strobe_garbage *garbage);
 enum strobe_status strobe_flush_prepare(struct strobe_map *map, struct strobe_garbage **garbage) STROBE_OUTSIDE;
 void strobe_flush_inside(struct strobe_access *access, struct strobe_garbage *garbage) STROBE_INSIDE;
 
-/* Takes back the memory of expired entries, at most SEGMENTS segments of the map (each some hundred
- * entries) from *PLACE on, which it moves (start it with 0; it wraps). Returns how many entries it took. One thread
- * at a time for one PLACE. Any thread, outside of an access. */
+/* Takes back the memory of what had expired at the last strobe_map_tick, at most SEGMENTS segments of the map (each
+ * some hundred entries) from *PLACE on, which it moves (start it with 0; it wraps). Returns how many entries it took.
+ * One thread at a time for one PLACE. Any thread, outside of an access. */
 size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) STROBE_OUTSIDE;
 
-/* Shows VISIT one entry chosen at random among those alive, under its lock. RANDOM is any random number.
- * Results: OK, MISSING (the map is empty). Any thread, outside of an access. */
+/* Shows VISIT one entry chosen at random among those alive at the last strobe_map_tick, under its lock: each is as
+ * likely as any other, or half as likely. RANDOM is any random number. Results: OK, MISSING (there is none). Any
+ * thread, outside of an access. */
 enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
                                  void (*visit)(void *context, const struct strobe_entry *entry), void *context)
     STROBE_OUTSIDE;
@@ -332,12 +337,12 @@ struct strobe_stats {
     uint64_t slots;                   /* places for entries in those segments */
     uint64_t splits, merges, resizes; /* of segments, since the start */
     uint64_t expired;                 /* entries swept since the start */
-    uint64_t lock_waits;              /* how often a thread had to wait for a shard's lock */
-    uint64_t snapshots;               /* open now */
-    uint64_t copies;                  /* segments copied for snapshots and held now */
-    uint64_t copies_made;             /* the same since the start */
-    uint64_t snapshot_bytes;          /* held for snapshots alone: copies, and entries replaced or removed */
-    uint64_t revoked;                 /* snapshots closed by the limit on their memory */
+    uint64_t lock_waits;     /* how often a thread had to wait for a shard's lock; each shard's wraps at 2^32 */
+    uint64_t snapshots;      /* open now */
+    uint64_t copies;         /* segments copied for snapshots and held now */
+    uint64_t copies_made;    /* the same since the start */
+    uint64_t snapshot_bytes; /* held for snapshots alone: copies, and entries replaced or removed */
+    uint64_t revoked;        /* snapshots closed by the limits on their number and memory */
 };
 void strobe_map_stats(struct strobe_map *map, struct strobe_stats *stats) STROBE_OUTSIDE;
 
@@ -362,10 +367,11 @@ enum strobe_visit {
     STROBE_VISIT_REFUSE, /* did not take this entry, stop before it */
 };
 
-/* Opens a snapshot of the map as it is at one instant within this call: exactly the keys alive then, with the values
- * of then. Constant time. With KEEP it is never closed by the limit on snapshots' memory. Any thread, outside of an
- * access. Close it. Results: OK, NO_MEMORY, TOO_MANY (too many are open, or they hold too much memory and none has
- * been idle for 5 s). */
+/* Opens a snapshot of the map as it is at one instant within this call: exactly the keys alive then, with the values of
+ * then. Constant time. When max_snapshots are open, or they hold more than snapshot_memory, another is closed for it:
+ * one that was read to its end, else the one that was idle longest, for 5 s at least. With KEEP it is never the one
+ * that is closed, and is opened even if none can be. Any thread, outside of an access. Close it. Results: OK,
+ * NO_MEMORY, TOO_MANY (none could be closed). */
 enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out) STROBE_OUTSIDE;
 
 /* Opens a snapshot of the map as it is at the instant of ACCESS, which this moves forward to now: of what the access
@@ -396,8 +402,8 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
 /* The instant in milliseconds: what had expired by then is not in the snapshot. */
 uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot);
 
-/* Closes the snapshot and gives back what it alone held, which can be a lot: some microseconds a
- * copied segment, and a look at the copies of all other snapshots. No thread may be reading it. */
+/* Closes the snapshot and gives back what it alone held, which can be a lot: some microseconds a copied segment. No
+ * thread may be reading it. */
 void strobe_snapshot_close(struct strobe_snapshot *snapshot) STROBE_OUTSIDE;
 
 /* The same for COUNT snapshots of one map, with one look at the copies for all of them. */

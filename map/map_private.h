@@ -10,7 +10,7 @@
 /* What a usual operation writes is in the line of the lock, and what each reads before it has the lock is not: else the
  * look at the directory would take the lock's line from the processor that has it, and the lock would have to take it
  * once more. */
-struct shard {
+struct strobe_shard {
     _Alignas(64) struct lock lock;
     uint64_t version SHARD_GUARDED; /* the last one given */
     uint64_t vigils SHARD_GUARDED;  /* how many there are: nearly always none */
@@ -25,7 +25,7 @@ struct shard {
     struct directory_pool pool;
     struct strobe_vigil *vigils_of[VIGIL_LISTS] SHARD_GUARDED;
 };
-static_assert(offsetof(struct shard, live.directory) / 64 > offsetof(struct shard, expired) / 64,
+static_assert(offsetof(struct strobe_shard, live.directory) / 64 > offsetof(struct strobe_shard, expired) / 64,
               "the directory is not in the line of the lock");
 
 struct strobe_map {
@@ -33,7 +33,7 @@ struct strobe_map {
     uint32_t shard_count;
     bool modern; /* single.c's choice, by processor and hash */
     struct snapshots snapshots;
-    struct shard *shards;
+    struct strobe_shard *shards;
 };
 
 const struct strobe_allocator *map_allocator(const struct strobe_map *map);
@@ -42,41 +42,41 @@ static inline uint32_t map_shard_index(const struct strobe_map *map, uint64_t ha
     return (uint32_t)(hash >> 1 >> (63 - map->world.shard_bits));
 }
 
-static inline struct shard *map_shard(const struct strobe_map *map, uint64_t hash) {
+static inline struct strobe_shard *map_shard(const struct strobe_map *map, uint64_t hash) {
     return &map->shards[map_shard_index(map, hash)];
 }
 
 /* Locks one shard by itself. For the compiler it is the same class as strobe_enter's. */
-STROBE_ENTERS LOCK_UNCHECKED static inline void shard_enter(struct shard *shard) {
+STROBE_ENTERS LOCK_UNCHECKED static inline void shard_enter(struct strobe_shard *shard) {
     lock_enter(&shard->lock);
 }
 
-SHARD_TRIES LOCK_UNCHECKED static inline bool shard_try(struct shard *shard) {
+SHARD_TRIES LOCK_UNCHECKED static inline bool shard_try(struct strobe_shard *shard) {
     return lock_try(&shard->lock);
 }
 
-STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct shard *shard) {
+STROBE_LEAVES LOCK_UNCHECKED static inline void shard_leave(struct strobe_shard *shard) {
     lock_leave(&shard->lock);
 }
 
 /* A set has been done, and was not tried in vain. */
-STROBE_INSIDE static inline void shard_set_done(struct shard *shard) {
+STROBE_INSIDE static inline void shard_set_done(struct strobe_shard *shard) {
     if (USUAL(!shard->doubt) || --shard->doubt > 0) return;
     if (atomic_load_explicit(&shard->doubting, memory_order_relaxed)) /* else its line would be written for nothing */
         atomic_store_explicit(&shard->doubting, false, memory_order_relaxed);
 }
 
 /* Takes the entry in SLOT out of SEGMENT, which is frozen for NEWEST. Gives it back unless a copy keeps it (NULL). */
-struct strobe_entry *shard_take_out(struct strobe_map *map, struct shard *shard, struct segment *segment,
+struct strobe_entry *shard_take_out(struct strobe_map *map, struct strobe_shard *shard, struct segment *segment,
                                     segment_slot slot, uint64_t hash) STROBE_INSIDE;
 
 /* Results: true: no copy names ENTRY of SEGMENT, which is frozen for the newest snapshot: it may be written over, or
  * freed once it is out of the map. False: a copy needs it as it is. */
-bool shard_let_go(struct strobe_map *map, struct shard *shard, const struct segment *segment, uint64_t hash,
+bool shard_let_go(struct strobe_map *map, struct strobe_shard *shard, const struct segment *segment, uint64_t hash,
                   const struct strobe_entry *entry) STROBE_INSIDE;
 
 /* Ends the vigils of SHARD that are for HASH: something is put there. */
-void shard_end_vigils(struct shard *shard, uint64_t hash) STROBE_INSIDE;
+void shard_end_vigils(struct strobe_shard *shard, uint64_t hash) STROBE_INSIDE;
 
 /* Takes FIRST, a list of flushed tables that nobody needs any more, apart. Outside of locks, may take long. */
 void map_free_tables(struct strobe_map *map, struct table *first);

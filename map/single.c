@@ -79,7 +79,7 @@ NOT_INLINE static enum strobe_status make_entry(struct strobe_map *map, const st
 
 INLINE enum strobe_status set_key(struct strobe_map *map, const struct strobe_key *key, const void *value, size_t len,
                                   uint64_t expiry) {
-    struct shard *shard = map_shard(map, key->hash);
+    struct strobe_shard *shard = map_shard(map, key->hash);
     struct way way = way_to(shard, key->hash); /* its line comes while the entry is made */
     enum strobe_status status = STROBE_NO_MEMORY;
     struct strobe_entry *entry = NULL;
@@ -129,7 +129,7 @@ enum strobe_status strobe_del(struct strobe_map *map, const void *key, size_t ke
 /* ---- The usual case --------------------------------------------------------------------------- */
 
 /* way_to, and asks for the next line too: among a million keys one search in ten goes on there. */
-INLINE struct way way_on(const struct shard *shard, uint64_t hash) {
+INLINE struct way way_on(const struct strobe_shard *shard, uint64_t hash) {
     struct way way = way_to(shard, hash);
 
     __builtin_prefetch(way.home + 1);
@@ -149,8 +149,8 @@ STROBE_INSIDE INLINE bool may_write_over(const struct segment *segment, const st
     return USUAL(entry_plain_value_len(entry) == len) && USUAL(entry_version(entry) > segment->frozen);
 }
 
-STROBE_INSIDE INLINE void write_over(struct shard *shard, struct strobe_entry *entry, size_t key_len, const void *value,
-                                     size_t len) {
+STROBE_INSIDE INLINE void write_over(struct strobe_shard *shard, struct strobe_entry *entry, size_t key_len,
+                                     const void *value, size_t len) {
     shard_set_done(shard);
     entry_set_version(entry, ++shard->version);
     entry_copy_short(entry->rest + entry_plain_value_at(key_len), value, len);
@@ -163,7 +163,7 @@ STROBE_INSIDE INLINE void write_over(struct shard *shard, struct strobe_entry *e
 #define DOUBT_ALLOWED 16u
 #define DOUBT_LASTS   64u /* sets that do not try */
 
-STROBE_INSIDE static void raise_doubt(struct shard *shard) {
+STROBE_INSIDE static void raise_doubt(struct strobe_shard *shard) {
     shard->doubt += DOUBT_RAISED;
     if (shard->doubt <= DOUBT_ALLOWED) return;
     shard->doubt = DOUBT_LASTS;
@@ -177,7 +177,7 @@ STROBE_INSIDE static void raise_doubt(struct shard *shard) {
 STROBE_LEAVES NOT_INLINE static enum strobe_status get_rest(struct strobe_map *map, const void *data, size_t key_len,
                                                             uint64_t hash, void *value, size_t *len) {
     struct strobe_key key = {data, hash, (uint32_t)key_len};
-    struct shard *shard = map_shard(map, hash);
+    struct strobe_shard *shard = map_shard(map, hash);
     uint64_t word = table_word(&shard->live, key.hash);
     segment_slot slot;
     const struct strobe_entry *entry =
@@ -193,7 +193,7 @@ STROBE_LEAVES NOT_INLINE static enum strobe_status get_rest(struct strobe_map *m
 STROBE_LEAVES NOT_INLINE static enum strobe_status set_rest(struct strobe_map *map, const void *data, size_t key_len,
                                                             uint64_t hash, const void *value, size_t len) {
     struct strobe_key key = {data, hash, (uint32_t)key_len};
-    struct shard *shard = map_shard(map, hash);
+    struct strobe_shard *shard = map_shard(map, hash);
     struct segment *segment = table_segment(&shard->live, key.hash);
     struct strobe_entry *entry = NULL;
     uint64_t instant, newest;
@@ -230,7 +230,7 @@ NOT_INLINE static enum strobe_status get_later(struct strobe_map *map, const voi
 }
 
 INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
-    struct shard *shard = map_shard(map, key->hash);
+    struct strobe_shard *shard = map_shard(map, key->hash);
     struct way way = way_on(shard, key->hash);
     const struct strobe_entry *entry = NULL;
 
@@ -243,7 +243,7 @@ INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *k
 }
 
 INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *key, const void *value, size_t len) {
-    struct shard *shard = map_shard(map, key->hash);
+    struct strobe_shard *shard = map_shard(map, key->hash);
     struct way way = way_on(shard, key->hash);
     const struct segment *segment = directory_segment(way.word);
     struct strobe_entry *entry = NULL;

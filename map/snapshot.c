@@ -38,7 +38,8 @@
  * A copy goes when no open snapshot in (after, mark] may still read there: it was closed, or it has passed, which
  * means that its owner has *forgotten* (strobe_snapshot_forget) what lies before a place behind the copy.
  * The memory of snapshots is bounded by closing (revoking) those that matter least; that takes them off the list
- * at once, so that nothing more is kept for them, and strobe_map_maintain gives back what was.
+ * at once, so that nothing more is kept for them, and strobe_map_maintain gives back what was. So it is when there is no
+ * memory for a copy: a write shall not fail for a scan that nobody reads.
  *
  * On failure: a scan that cannot copy stays where it is and can go on later.
  * Not here: who owns an entry that a copy names (copies.c).
@@ -134,19 +135,24 @@ void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) {
     /* One at a time: when giving its memory back was not enough, the next copy closes the next. */
     if ((int64_t)bytes <= 0 || fits(snapshots, 0) || atomic_load_explicit(&snapshots->reap, memory_order_relaxed))
         return;
+    (void)snapshots_close_idle(snapshots);
+}
+
+static bool close_one(struct snapshots *snapshots, uint64_t idle_ms) {
+    bool closed;
+
     list_enter(snapshots);
-    (void)revoke_one(snapshots, IDLE_BEFORE_REVOKED_MS);
+    closed = revoke_one(snapshots, idle_ms);
     list_leave(snapshots);
+    return closed;
+}
+
+bool snapshots_close_idle(struct snapshots *snapshots) {
+    return close_one(snapshots, IDLE_BEFORE_REVOKED_MS);
 }
 
 bool snapshots_make_room(struct snapshots *snapshots, uint64_t bytes) {
-    bool revoked;
-
-    if (fits(snapshots, bytes)) return false;
-    list_enter(snapshots);
-    revoked = revoke_one(snapshots, 0);
-    list_leave(snapshots);
-    return revoked;
+    return !fits(snapshots, bytes) && close_one(snapshots, 0);
 }
 
 /* Moves the clock to a number of its own for SNAPSHOT. */
@@ -264,7 +270,7 @@ uint64_t strobe_snapshot_time(const struct strobe_snapshot *snapshot) {
 /* ---- Reading -------------------------------------------------------------------------------- */
 
 /* The table that shows SNAPSHOT this shard: one that was flushed since, or the live one. */
-STROBE_INSIDE static struct table *table_for(struct shard *shard, const struct strobe_snapshot *snapshot) {
+STROBE_INSIDE static struct table *table_for(struct strobe_shard *shard, const struct strobe_snapshot *snapshot) {
     for (struct table *table = shard->flushed; table; table = table->next) {
         if (table->born < snapshot->number && snapshot->number <= table->until) return table;
     }
@@ -273,7 +279,7 @@ STROBE_INSIDE static struct table *table_for(struct shard *shard, const struct s
 
 /* What a reader holds while it is outside of the lock. */
 struct held {
-    struct shard *shard;
+    struct strobe_shard *shard;
     struct copy *copy; /* NULL: a segment of a flushed table, which nobody changes */
     const struct segment *image;
     uint64_t next; /* prefix behind it, 0 = the end of all */
@@ -282,7 +288,7 @@ struct held {
 /* Finds and pins what shows SNAPSHOT the place PREFIX. Results: OK, NO_MEMORY, CLOSED. */
 STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, uint64_t prefix, struct held *held) {
     struct strobe_map *map = snapshot->map;
-    struct shard *shard = map_shard(map, prefix);
+    struct strobe_shard *shard = map_shard(map, prefix);
     enum strobe_status status = STROBE_OK;
     struct table *table;
     uint64_t instant, newest;
@@ -329,7 +335,7 @@ struct dead {
     struct table *table;      /* whose copies are looked at */
     uint32_t budget;          /* entries to be looked at, and copies, under this hold of the lock */
     struct copy *copies;
-    struct copy **chains; /* of a table without copies, CHAINS_COUNT of them */
+    struct history **chains; /* of a table without copies, CHAINS_COUNT of them */
     uint32_t chains_count;
     struct table *tables;
 };
@@ -365,7 +371,7 @@ STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy) {
 }
 
 /* Takes out the flushed tables of SHARD that nobody needs any more. */
-STROBE_INSIDE static void reap_tables(struct shard *shard, struct dead *dead) {
+STROBE_INSIDE static void reap_tables(struct strobe_shard *shard, struct dead *dead) {
     struct table **at = &shard->flushed;
 
     while (*at) {
@@ -389,21 +395,22 @@ STROBE_OUTSIDE static void bury(struct dead *dead) {
         next = copy->next;
         snapshots_hold(&map->snapshots, 0 - copy_free(map->world.allocator, copy));
     }
-    memory_release(map->world.allocator, dead->chains, dead->chains_count * sizeof(struct copy *), MEMORY_WORD);
+    memory_release(map->world.allocator, dead->chains, dead->chains_count * sizeof(struct history *), MEMORY_WORD);
     map_free_tables(map, dead->tables);
 }
 
 /* What one hold of the lock allows of reap_shard. True: nothing is left to do. */
-STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest) {
+STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct strobe_shard *shard, uint64_t lowest,
+                                     uint64_t highest) {
     struct dead dead = {.map = map, .lowest = lowest, .highest = highest, .budget = REAP_BUDGET};
     bool whole;
 
     shard_enter(shard);
     dead.table = &shard->live;
-    whole = copies_each(&shard->live.copies, reap_copy, &dead);
+    whole = copies_each(&shard->live.copies, lowest, highest, reap_copy, &dead);
     for (struct table *table = shard->flushed; table && whole; table = table->next) {
         dead.table = table;
-        whole = copies_each(&table->copies, reap_copy, &dead);
+        whole = copies_each(&table->copies, lowest, highest, reap_copy, &dead);
     }
     if (whole) reap_tables(shard, &dead);
     shard_leave(shard);
@@ -413,7 +420,8 @@ STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct shard *shard
 
 /* Frees what SHARD kept for snapshots with numbers from LOWEST to HIGHEST, and nobody needs. The lock is let go
  * after every few copies, and within one that owns much, so that writers get in between. */
-STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct shard *shard, uint64_t lowest, uint64_t highest) {
+STROBE_OUTSIDE static void reap_shard(struct strobe_map *map, struct strobe_shard *shard, uint64_t lowest,
+                                      uint64_t highest) {
     while (!reap_some(map, shard, lowest, highest))
         ;
 }
@@ -519,7 +527,7 @@ static struct dead dead_of(const struct strobe_snapshot *snapshot) {
 
 /* The end of that hold: takes out COPY (NULL: there is none) of DEAD's table if nobody needs it, lets the lock go, and
  * frees. False: there is more to do for it. */
-STROBE_LEAVES static bool reap_one(struct dead *dead, struct shard *shard, struct copy *copy) {
+STROBE_LEAVES static bool reap_one(struct dead *dead, struct strobe_shard *shard, struct copy *copy) {
     bool whole = !copy || reap_copy(dead, copy);
 
     if (whole) reap_tables(shard, dead);
@@ -529,7 +537,7 @@ STROBE_LEAVES static bool reap_one(struct dead *dead, struct shard *shard, struc
 }
 
 /* Goes on with the copy that showed SNAPSHOT the place PREFIX of SHARD, until it is gone. */
-STROBE_OUTSIDE static void reap_rest(struct strobe_snapshot *snapshot, struct shard *shard, uint64_t prefix) {
+STROBE_OUTSIDE static void reap_rest(struct strobe_snapshot *snapshot, struct strobe_shard *shard, uint64_t prefix) {
     bool whole = false;
 
     while (!whole) {
@@ -551,7 +559,7 @@ void strobe_snapshot_forget(struct strobe_snapshot *snapshot, const struct strob
     /* Step by step, so that the copy which shows the way to the next is there until we have come to it: another
      * snapshot that shares it could else take it away, and we would pass over what only we hold. */
     while (!at.end && (position->end || at.prefix < position->prefix)) {
-        struct shard *shard = map_shard(map, at.prefix);
+        struct strobe_shard *shard = map_shard(map, at.prefix);
         struct dead dead = dead_of(snapshot);
         uint64_t place = at.prefix;
         struct copy *copy;
@@ -602,9 +610,7 @@ void strobe_map_maintain(struct strobe_map *map) {
     /* One that was in use when the limit was passed may be idle by now. */
     if (!fits(&map->snapshots, 0)) {
         (void)snapshots_tick(&map->snapshots);
-        list_enter(&map->snapshots);
-        (void)revoke_one(&map->snapshots, IDLE_BEFORE_REVOKED_MS);
-        list_leave(&map->snapshots);
+        (void)snapshots_close_idle(&map->snapshots);
     }
     /* Relaxed: the flag only says that looking is worth it, the locks order the rest. */
     if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed)) return;

@@ -25,7 +25,7 @@ static uint64_t hash_of(const struct strobe_map *map, const struct strobe_entry 
     return hash_bytes(&map->world.hash, key, len);
 }
 
-STROBE_INSIDE static size_t sweep_segment(struct strobe_map *map, struct shard *shard, struct segment *segment,
+STROBE_INSIDE static size_t sweep_segment(struct strobe_map *map, struct strobe_shard *shard, struct segment *segment,
                                           struct swept *swept) {
     uint64_t earliest = UINT64_MAX, instant, newest, now;
     size_t taken = 0;
@@ -60,7 +60,7 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) 
     size_t taken = 0;
 
     while (segments-- > 0) {
-        struct shard *shard = map_shard(map, *place);
+        struct strobe_shard *shard = map_shard(map, *place);
         struct segment *segment;
         struct swept swept;
 
@@ -81,25 +81,21 @@ size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) 
 
 /* ---- A random entry ---------------------------------------------------------------------------- */
 
-#define RANDOM_TRIES 64 /* before looking one segment after the other: enough unless the map is nearly empty */
+#define RANDOM_TRIES 64 /* before counting one out: enough unless the map is nearly empty */
 
 static uint64_t next_random(uint64_t *state) {
     return hash_mix(*state += UINT64_C(0x9e3779b97f4a7c15));
 }
 
-/* A way through the map in search of an entry that was alive at NOW. */
+/* A search for an entry that was alive at NOW. */
 struct search {
     struct strobe_map *map;
     uint64_t random; /* the generator's state */
     uint64_t place;
-    uint64_t walked; /* shards left behind since it looks at one segment after the other */
+    uint64_t skip;   /* look_on: entries to be passed before one is taken */
+    uint64_t walked; /* look_on: shards left behind */
     uint64_t now;
-    unsigned tries;
 };
-
-static bool searching(const struct search *search) {
-    return search->tries < RANDOM_TRIES || search->walked < search->map->shard_count + 1u;
-}
 
 STROBE_INSIDE static const struct strobe_entry *alive(const struct search *search, const struct segment *segment,
                                                       uint32_t slot) {
@@ -108,28 +104,51 @@ STROBE_INSIDE static const struct strobe_entry *alive(const struct search *searc
     return entry && !entry_dead(entry, search->now) ? entry : NULL;
 }
 
-/* Looks at the search's place, in SHARD, and moves it. NULL: nothing found there. */
-STROBE_INSIDE static const struct strobe_entry *look(struct search *search, const struct shard *shard) {
-    struct strobe_map *map = search->map;
+/* Two kinds of steps, in SHARD, which holds the search's place; both move it. NULL: nothing was found there. */
+
+/* Looks at a random slot of the segment there, and moves to a random place. Entries of a segment that has split lately
+ * are up to half as likely as others: nobody needs better of RANDOMKEY, and exactness would cost a walk. */
+STROBE_INSIDE static const struct strobe_entry *look_anywhere(struct search *search, const struct strobe_shard *shard) {
     const struct segment *segment = table_segment(&shard->live, search->place);
+    uint32_t slot = (uint32_t)(next_random(&search->random) % SEGMENT_SLOTS_MAX);
+
+    search->place = next_random(&search->random);
+    return slot < segment_slots(segment->class) ? alive(search, segment, slot) : NULL;
+}
+
+/* Looks at one segment, or shard, after the other, for the first one alive behind those to be passed. */
+STROBE_INSIDE static const struct strobe_entry *look_on(struct search *search, const struct strobe_shard *shard) {
+    const struct segment *segment = table_segment(&shard->live, search->place);
+    bool whole = search->place == shard->live.prefix && search->skip >= shard->count;
+    uint64_t next = whole ? range_end(shard->live.prefix, search->map->world.shard_bits)
+                          : range_end(segment->prefix, segment->bits);
     const struct strobe_entry *entry = NULL;
-    uint32_t slots = segment_slots(segment->class);
 
-    /* A random place, then a random slot of the segment there. Entries of a segment that has split lately are up to
-     * half as likely as others: nobody needs better of RANDOMKEY, and exactness would cost a walk. */
-    if (search->tries++ < RANDOM_TRIES) {
-        uint32_t slot = (uint32_t)(next_random(&search->random) % SEGMENT_SLOTS_MAX);
-
-        entry = slot < slots ? alive(search, segment, slot) : NULL;
-        search->place = next_random(&search->random);
+    if (whole || search->skip >= segment->count) {
+        search->skip -= whole ? shard->count : segment->count;
     } else {
-        uint64_t next = range_end(segment->prefix, segment->bits);
-
-        for (uint32_t slot = 0; !entry && slot < slots; slot++) entry = alive(search, segment, slot);
-        search->walked += next == 0 || map_shard_index(map, next) != map_shard_index(map, search->place);
-        search->place = next;
+        for (uint32_t slot = 0; !entry && slot < segment_slots(segment->class); slot++) {
+            if (!segment_entry(segment, (segment_slot)slot)) continue;
+            if (search->skip > 0)
+                search->skip--;
+            else
+                entry = alive(search, segment, slot);
+        }
     }
+    search->walked += next == 0 || map_shard_index(search->map, next) != map_shard_index(search->map, search->place);
+    search->place = next;
     return entry;
+}
+
+/* The search goes on from one of COUNT entries, as many as there are. */
+static void begin_walk(struct search *search, uint64_t count) {
+    search->place = 0;
+    search->skip = count ? next_random(&search->random) % count : 0;
+}
+
+/* Once to where it begins and to the end, and once more for those before: some may have expired, or gone meanwhile. */
+static bool walking(const struct search *search) {
+    return search->walked < 2 * (uint64_t)search->map->shard_count;
 }
 
 enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
@@ -138,15 +157,17 @@ enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
     bool found = false;
 
     search.place = next_random(&search.random);
-    while (!found && searching(&search)) {
-        struct shard *shard = map_shard(map, search.place);
+    for (unsigned tries = 0; !found && walking(&search); tries++) {
+        struct strobe_shard *shard;
         const struct strobe_entry *entry;
         uint64_t instant, newest;
 
+        if (tries == RANDOM_TRIES) begin_walk(&search, strobe_count(map));
+        shard = map_shard(map, search.place);
         shard_enter(shard);
         snapshots_instant(&map->snapshots, &instant, &newest);
         search.now = instant >> CLOCK_COUNT_BITS;
-        entry = look(&search, shard);
+        entry = tries < RANDOM_TRIES ? look_anywhere(&search, shard) : look_on(&search, shard);
         found = entry != NULL;
         if (entry) visit(context, entry);
         shard_leave(shard);
@@ -160,11 +181,13 @@ enum strobe_status strobe_random_inside(struct strobe_access *access, uint64_t r
     const struct strobe_entry *entry = NULL;
 
     search.place = next_random(&search.random);
-    while (!entry && searching(&search)) {
-        struct shard *shard = map_shard(access->map, search.place);
+    for (unsigned tries = 0; !entry && walking(&search); tries++) {
+        struct strobe_shard *shard;
 
+        if (tries == RANDOM_TRIES) begin_walk(&search, strobe_count_inside(access));
+        shard = map_shard(access->map, search.place);
         lock_assert_held(&shard->lock);
-        entry = look(&search, shard);
+        entry = tries < RANDOM_TRIES ? look_anywhere(&search, shard) : look_on(&search, shard);
     }
     if (entry) visit(context, entry);
     return entry ? STROBE_OK : STROBE_MISSING;

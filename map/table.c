@@ -126,22 +126,24 @@ void table_fini(struct table *table, const struct table_world *world) {
     }
     assert(last);
     free_segment_entries(world, last);
-    (void)copies_each(&table->copies, free_copy, &copies_world);
-    table->copies.count = 0;
+    (void)copies_each(&table->copies, 0, UINT64_MAX, free_copy, &copies_world);
     copies_fini(&table->copies, world->allocator);
 }
 
 enum strobe_status table_freeze_now(struct table *table, const struct table_world *world, struct segment *segment,
                                     uint64_t newest, uint64_t version) {
-    struct copy *copy;
+    uint32_t expected = (uint32_t)1 << table_depth(table);
 
-    if (snapshots_need(world->snapshots, segment->mark, newest, range_end(segment->prefix, segment->bits))) {
-        copy =
-            copies_add(&table->copies, world->allocator, segment, newest, version, (uint32_t)1 << table_depth(table));
-        if (!copy) return STROBE_NO_MEMORY;
-        segment->frozen = version;
-        table->copies_made++;
-        snapshots_hold(world->snapshots, copy_bytes(copy));
+    while (snapshots_need(world->snapshots, segment->mark, newest, range_end(segment->prefix, segment->bits))) {
+        struct copy *copy = copies_add(&table->copies, world->allocator, segment, newest, version, expected);
+
+        if (copy) {
+            segment->frozen = version;
+            table->copies_made++;
+            snapshots_hold(world->snapshots, copy_bytes(copy));
+            break;
+        }
+        if (!snapshots_close_idle(world->snapshots)) return STROBE_NO_MEMORY;
     }
     segment->mark = newest;
     return STROBE_OK;
@@ -349,9 +351,7 @@ void table_shrink(struct table *table, const struct table_world *world, struct d
            segment->count <= segment_limit(segment->class - 1u) * SHRINK_NUMERATOR / SHRINK_DENOMINATOR) {
         if (resize(table, world, &segment, segment->class - 1u) != STROBE_OK) return;
     }
-    /* A look at the neighbour costs a miss: only now and then, and when this half is thin enough. */
-    while (segment->class == 0 && segment->count % 8 == 0 &&
-           segment->count <= segment_limit(0) * SHRINK_NUMERATOR / SHRINK_DENOMINATOR / 2) {
+    while (segment->class == 0 && segment->count <= segment_limit(0) * SHRINK_NUMERATOR / SHRINK_DENOMINATOR / 2) {
         if (!merge(table, world, pool, &segment, newest, version)) return;
     }
 }

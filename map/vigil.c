@@ -9,17 +9,17 @@
 #include "map/map.h"
 #include "map/map_private.h"
 
-STROBE_INSIDE static struct strobe_vigil **list_of(struct shard *shard, uint64_t hash) {
+STROBE_INSIDE static struct strobe_vigil **list_of(struct strobe_shard *shard, uint64_t hash) {
     return &shard->vigils_of[hash % VIGIL_LISTS];
 }
 
-void shard_end_vigils(struct shard *shard, uint64_t hash) {
+void shard_end_vigils(struct strobe_shard *shard, uint64_t hash) {
     for (struct strobe_vigil *vigil = *list_of(shard, hash); vigil != NULL; vigil = vigil->next)
         if (vigil->hash == hash) vigil->ended = true;
 }
 
 void strobe_vigil_begin(struct strobe_access *access, const struct strobe_key *key, struct strobe_vigil *vigil) {
-    struct shard *shard = map_shard(access->map, key->hash);
+    struct strobe_shard *shard = map_shard(access->map, key->hash);
     struct strobe_vigil **list = list_of(shard, key->hash);
 
     lock_assert_held(&shard->lock);
@@ -30,7 +30,7 @@ void strobe_vigil_begin(struct strobe_access *access, const struct strobe_key *k
 }
 
 void strobe_vigil_end(struct strobe_vigil *vigil) {
-    struct shard *shard = vigil->shard;
+    struct strobe_shard *shard = vigil->shard;
 
     if (shard == NULL) return;
     shard_enter(shard);

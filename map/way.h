@@ -18,7 +18,7 @@ struct way {
     struct bucket *home;
 };
 
-LOCK_UNCHECKED static inline struct way way_to(const struct shard *shard, uint64_t hash) {
+LOCK_UNCHECKED static inline struct way way_to(const struct strobe_shard *shard, uint64_t hash) {
     struct way way;
 
     /* Acquire: pairs with the release when a directory is put to use; its shift and last are read here. */
@@ -31,15 +31,15 @@ LOCK_UNCHECKED static inline struct way way_to(const struct shard *shard, uint64
 }
 
 /* Under the lock: what the way led to is still so. */
-STROBE_INSIDE static inline bool way_holds(const struct way *way, const struct shard *shard) {
+STROBE_INSIDE static inline bool way_holds(const struct way *way, const struct strobe_shard *shard) {
     return atomic_load_explicit(&shard->live.directory, memory_order_relaxed) == way->directory &&
            atomic_load_explicit(way->slot, memory_order_relaxed) == way->word;
 }
 
 /* The shard of KEY, which the access must hold. */
-STROBE_INSIDE static inline struct shard *access_shard(const struct strobe_access *access,
-                                                       const struct strobe_key *key) {
-    struct shard *shard = map_shard(access->map, key->hash);
+STROBE_INSIDE static inline struct strobe_shard *access_shard(const struct strobe_access *access,
+                                                              const struct strobe_key *key) {
+    struct strobe_shard *shard = map_shard(access->map, key->hash);
 
     lock_assert_held(&shard->lock);
     return shard;
@@ -63,7 +63,7 @@ STROBE_INSIDE static inline const struct strobe_entry *access_look(const struct 
 }
 
 /* strobe_put in an access of its own, for who has begun with way_to. In map.c. */
-enum strobe_status way_put(struct strobe_map *map, struct shard *shard, const struct way *way,
+enum strobe_status way_put(struct strobe_map *map, struct strobe_shard *shard, const struct way *way,
                            const struct strobe_key *key, struct strobe_entry **entry) STROBE_OUTSIDE;
 
 #endif

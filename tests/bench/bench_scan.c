@@ -165,8 +165,47 @@ static void snapshot_of(struct bench *bench, uint64_t key_count) {
     free(opens);
 }
 
+#define MANY_KEYS 20000u
+#define MANY_SETS 300u /* after each opening, so that each snapshot has copies of its own */
+
+/* What a set and a close take while OPEN snapshots are open: none of them may grow with that number. */
+static void many_of(struct bench *bench, unsigned open) {
+    struct bench_text *keys = bench_keys_new(MANY_KEYS);
+    struct strobe_map *map = bench_map_new();
+    struct strobe_snapshot **snapshots = calloc(open, sizeof(struct strobe_snapshot *));
+    char value[BENCH_VALUE_LEN];
+    uint64_t x = 88172645463325252u, start, sets, closes;
+    struct strobe_stats stats;
+
+    if (!snapshots) bench_die("no memory for snapshots");
+    memset(value, 'm', sizeof value);
+    bench_fill(map, keys, MANY_KEYS);
+    for (unsigned i = 0; i < open; i++) {
+        if (strobe_snapshot_open(map, true, &snapshots[i]) != STROBE_OK) bench_die("cannot open a snapshot");
+        for (unsigned n = 0; n < MANY_SETS; n++)
+            bench_set(map, &keys[bench_random(&x) % MANY_KEYS], value, sizeof value);
+    }
+    strobe_map_stats(map, &stats);
+    start = bench_now();
+    for (unsigned i = 0; i < MANY_KEYS; i++) bench_set(map, &keys[i], value, sizeof value);
+    sets = bench_now() - start;
+    start = bench_now();
+    for (unsigned i = open; i-- > 0;) strobe_snapshot_close(snapshots[i]); /* the worse order: what one kept, goes on */
+    closes = bench_now() - start;
+    BENCH_ROW(bench, "snapshot, many open", BENCH_NUMBER("open", open, 0), BENCH_NUMBER("copies", stats.copies, 0),
+              BENCH_NUMBER("set_us", (double)sets / 1e3 / MANY_KEYS, 2),
+              BENCH_NUMBER("close_us", (double)closes / 1e3 / open, 0),
+              BENCH_NUMBER("close_us_a_copy", (double)closes / 1e3 / (double)stats.copies, 2));
+    strobe_map_free(map);
+    bench_keys_free(keys);
+    free(snapshots);
+}
+
 void bench_snapshot(struct bench *bench) {
+    static const unsigned open[] = {1, 10, 100, 1000};
+
     for (size_t i = 0; i < bench->keys.count; i++) snapshot_of(bench, bench->keys.at[i]);
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) many_of(bench, open[i]);
 }
 
 /* ---- The hash ---- */

@@ -321,7 +321,7 @@ LOCK_UNCHECKED static void touch(void) {
     (void)printf("marker %p 8\nmap %p %zu\nsnapshots %p 64\n", (void *)&marker, (void *)map, sizeof *map,
                  (void *)&map->snapshots.clock);
     for (uint32_t i = 0; i < map->shard_count; i++) {
-        const struct shard *shard = &map->shards[i];
+        const struct strobe_shard *shard = &map->shards[i];
         const struct directory *directory = atomic_load(&shard->live.directory);
         const struct segment *segment = directory_segment(directory_word(directory, 0));
 

@@ -200,6 +200,7 @@ static void test_no_version_ever_comes_back(void **state) {
 
 static void test_versions_begin_after_the_first_and_after_the_clock(void **state) {
     struct map_world w;
+    struct strobe_map *none;
     uint64_t high = UINT64_C(1) << 55;
 
     (void)state;
@@ -210,6 +211,7 @@ static void test_versions_begin_after_the_first_and_after_the_clock(void **state
     map_world_open(&w, 1);
     map_world_set(&w, "k", "v", 0);
     assert_true(map_world_version(&w, "k") > UINT64_C(1700000000000000)); /* microseconds */
+    assert_int_equal(strobe_map_new(&(struct strobe_map_options){.first_version = high + 1}, &none), STROBE_INVALID);
     map_world_close(&w);
 }
 
@@ -596,6 +598,43 @@ static void test_a_vigil_ends_when_its_key_is_put_though_it_is_gone_again(void *
     map_world_close(&w);
 }
 
+/* A new key that is taken out again, because there is no memory for the next. */
+static void test_a_put_that_fails_ends_no_vigil(void **state) {
+    struct map_world w;
+    struct strobe_vigil vigil;
+    struct strobe_access access;
+    struct strobe_key keys[2];
+    struct strobe_entry *entries[2];
+    struct strobe_snapshot *snapshot;
+    char text[16];
+
+    (void)state;
+    map_world_open(&w, 2);
+    keys[0] = map_world_key(&w, "first");
+    for (unsigned i = 0; i == 0 || keys[1].hash >> 63 == keys[0].hash >> 63; i++) { /* in the other shard */
+        (void)snprintf(text, sizeof text, "other %u", i);
+        keys[1] = map_world_key(&w, text);
+    }
+    map_world_fill(&w, "k", 100); /* so that a snapshot has something to copy in both */
+    strobe_enter(w.map, &keys[0], &access);
+    strobe_vigil_begin(&access, &keys[0], &vigil);
+    strobe_leave(&access);
+    for (unsigned i = 0; i < 2; i++) entries[i] = map_world_entry(&w, &keys[i], "v", 0);
+    assert_int_equal(strobe_snapshot_open(w.map, false, &snapshot), STROBE_OK);
+    strobe_enter_many(w.map, keys, 2, &access);
+    w.memory.fail_at = w.memory.calls + 5; /* a shard's first copy takes four: this is the second shard's */
+    assert_int_equal(strobe_put_many(&access, keys, entries, 2), STROBE_NO_MEMORY);
+    assert_int_equal(w.memory.calls, w.memory.fail_at);
+    assert_null(strobe_find(&access, &keys[0]));
+    assert_false(vigil.ended);
+    assert_int_equal(strobe_put_many(&access, keys, entries, 2), STROBE_OK);
+    assert_true(vigil.ended);
+    strobe_leave(&access);
+    strobe_snapshot_close(snapshot);
+    strobe_vigil_end(&vigil);
+    map_world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_that_are_not_allowed_are_refused),
@@ -619,6 +658,7 @@ int main(void) {
         cmocka_unit_test(test_the_figures_are_true),
         cmocka_unit_test(test_memory_after_emptying_is_that_of_the_start),
         cmocka_unit_test(test_a_vigil_ends_when_its_key_is_put_though_it_is_gone_again),
+        cmocka_unit_test(test_a_put_that_fails_ends_no_vigil),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -424,7 +424,7 @@ static bool holds(struct map_world *w, const struct way *way) {
 
 static void test_a_way_holds_until_slot_or_directory_change(void **state) {
     unsigned by_slot = 0, by_directory = 0;
-    const struct shard *shard;
+    const struct strobe_shard *shard;
     struct map_world w;
     char key[32];
 

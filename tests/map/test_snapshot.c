@@ -828,6 +828,51 @@ static void test_over_the_memory_limit_one_in_use_stays_and_no_more_are_opened(v
     map_world_close(&w);
 }
 
+static void test_without_memory_for_a_copy_an_idle_one_is_closed_and_the_write_goes_on(void **state) {
+    struct map_world w;
+    struct strobe_snapshot *idle, *busy;
+    struct strobe_position position = {0};
+    struct reader r = {0};
+    char *seen;
+
+    (void)state;
+    map_world_open(&w, 1);
+    map_world_fill(&w, "k", 100);
+    idle = shoot(&w);
+    w.memory.fail_at = w.memory.calls + 1;
+    assert_int_equal(map_world_del(&w, "k1"), STROBE_NO_MEMORY);
+    w.now += IDLE_MS - 1;
+    w.memory.fail_at = w.memory.calls + 1;
+    assert_int_equal(map_world_del(&w, "k1"), STROBE_NO_MEMORY);
+    assert_int_equal(w.memory.calls, w.memory.fail_at);
+    map_world_assert(&w, "k1", "k1");
+
+    w.now += 1;
+    w.memory.fail_at = w.memory.calls + 1;
+    assert_int_equal(map_world_del(&w, "k1"), STROBE_OK);
+    assert_int_equal(w.memory.calls, w.memory.fail_at);
+    map_world_assert(&w, "k1", NULL);
+    assert_int_equal(strobe_snapshot_read(idle, &position, NULL, 0, note_key, &r), STROBE_CLOSED);
+    free(r.text);
+    strobe_snapshot_close(idle);
+
+    /* One that is needed beside it has its copy all the same, or the write fails. */
+    idle = shoot(&w);
+    w.now += IDLE_MS;
+    strobe_map_tick(w.map);
+    busy = shoot(&w);
+    w.memory.fail_at = w.memory.calls + 1;
+    assert_int_equal(map_world_del(&w, "k2"), STROBE_OK);
+    w.memory.fail_at = 0;
+    seen = map_world_dump(busy);
+    assert_non_null(strstr(seen, "k2"));
+    free(seen);
+    strobe_snapshot_close(busy);
+    strobe_snapshot_close(idle);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
 static void test_a_flush_over_the_memory_limit_closes_an_idle_snapshot(void **state) {
     struct map_world w;
     struct strobe_snapshot *idle;
@@ -1188,6 +1233,7 @@ int main(void) {
         cmocka_unit_test(test_a_finished_one_is_closed_before_one_that_is_idle),
         cmocka_unit_test(test_over_the_memory_limit_an_idle_one_is_closed_and_its_memory_comes_back),
         cmocka_unit_test(test_over_the_memory_limit_one_in_use_stays_and_no_more_are_opened),
+        cmocka_unit_test(test_without_memory_for_a_copy_an_idle_one_is_closed_and_the_write_goes_on),
         cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_an_idle_snapshot),
         cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept),
         cmocka_unit_test(test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it_is_idle),

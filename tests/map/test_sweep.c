@@ -245,6 +245,57 @@ static void test_random_entries_are_spread(void **state) {
     map_world_close(&w);
 }
 
+/* Also where there are few, and all but a few segments are empty. */
+static void test_of_few_entries_each_is_as_likely(void **state) {
+    static const struct { unsigned shards, keys; } maps[] = {{1, 2}, {64, 3}, {64, 10}, {64, 100}};
+    enum { DRAWS = 300 };
+
+    (void)state;
+    for (unsigned m = 0; m < sizeof maps / sizeof maps[0]; m++) {
+        struct map_world w;
+        unsigned counts[100] = {0};
+
+        map_world_open(&w, maps[m].shards);
+        map_world_fill(&w, "k", maps[m].keys);
+        for (unsigned i = 0; i < DRAWS * maps[m].keys; i++) {
+            unsigned got = 0;
+
+            assert_int_equal(strobe_random(w.map, i, note_number, &got), STROBE_OK);
+            assert_in_range(got, 0, maps[m].keys - 1);
+            counts[got]++;
+        }
+        for (unsigned k = 0; k < maps[m].keys; k++) assert_in_range(counts[k], DRAWS / 2, DRAWS * 2);
+        map_world_close(&w);
+    }
+}
+
+/* What stays lies thinly in all segments, and they merge as if the others had been erased one by one. */
+static void test_segments_that_a_sweep_leaves_thin_are_merged(void **state) {
+    struct strobe_stats full, swept;
+    struct map_world w;
+    uint64_t place = 0;
+    char key[16];
+
+    (void)state;
+    map_world_open(&w, 1);
+    for (unsigned i = 0; i < 20000; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i);
+        map_world_set(&w, key, key, i % 50 ? w.now + 10 : 0);
+    }
+    map_world_stats(&w, &full);
+    assert_in_range(full.segments, 20, 100);
+    w.now += 10;
+    strobe_map_tick(w.map);
+    assert_int_equal(strobe_sweep(w.map, &place, (unsigned)full.segments), 20000 - 400);
+    map_world_stats(&w, &swept);
+    assert_in_range(swept.segments, 1, 2); /* one has room for more than 400 */
+    for (unsigned i = 0; i < 20000; i += 50) {
+        (void)snprintf(key, sizeof key, "k%u", i);
+        map_world_assert(&w, key, key);
+    }
+    map_world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_key_is_gone_from_its_millisecond_on),
@@ -258,6 +309,8 @@ int main(void) {
         cmocka_unit_test(test_a_random_entry_of_an_empty_map_is_missing),
         cmocka_unit_test(test_the_only_entry_is_found),
         cmocka_unit_test(test_random_entries_are_spread),
+        cmocka_unit_test(test_of_few_entries_each_is_as_likely),
+        cmocka_unit_test(test_segments_that_a_sweep_leaves_thin_are_merged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static const char *look(struct strobe_map *map, const struct strobe_key *key) {
     return entry ? "there" : "missing";
 }
 
-static uint64_t look_inside(struct strobe_map *map, struct shard *shard) {
+static uint64_t look_inside(struct strobe_map *map, struct strobe_shard *shard) {
     uint64_t version;
 
 #ifdef MISUSE_ORDER_SNAPSHOTS_THEN_SHARD
