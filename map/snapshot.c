@@ -38,8 +38,8 @@
  * A copy goes when no open snapshot in (after, mark] may still read there: it was closed, or it has passed, which
  * means that its owner has *forgotten* (strobe_snapshot_forget) what lies before a place behind the copy.
  * The memory of snapshots is bounded by closing (revoking) those that matter least; that takes them off the list
- * at once, so that nothing more is kept for them, and strobe_map_maintain gives back what was. So it is when there is no
- * memory for a copy: a write shall not fail for a scan that nobody reads.
+ * at once, so that nothing more is kept for them, and strobe_map_maintain gives back what was. The same where there is
+ * no memory for a copy: a write shall not fail for a scan that nobody reads.
  *
  * On failure: a scan that cannot copy stays where it is and can go on later.
  * Not here: who owns an entry that a copy names (copies.c).

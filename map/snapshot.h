@@ -67,8 +67,8 @@ bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, 
  * locks. */
 void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) SNAPSHOTS_OUTSIDE;
 
-/* When there is no memory for a copy: closes the snapshot that matters least, if it is idle, so that none may be needed.
- * Results: false: there is none to close. Inside shard locks. */
+/* When there is no memory for a copy, which may then not be needed: closes the snapshot that matters least, if it is
+ * idle. Results: false: there is none to close. Inside shard locks. */
 bool snapshots_close_idle(struct snapshots *snapshots) SNAPSHOTS_OUTSIDE;
 
 /* When BYTES more, of a flushed table, would be too much: closes the snapshot that matters least, also one in use.
