@@ -82,6 +82,8 @@ static struct phase phase_of(const struct run *run, enum stage stage, uint64_t i
     } else {
         phase.requests = load_share(options->requests, threads, index);
     }
+    if (phase.interval > 0 && phase.time != 0) phase.requests = phase_due(&phase, (double)(phase.time - 1));
+    phase.owes = phase.interval > 0 && stage == STAGE_LOAD;
     return phase;
 }
 
