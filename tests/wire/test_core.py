@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import unittest
@@ -509,6 +510,26 @@ class Start(unittest.TestCase):
         if not has_address(socket.AF_INET6, "::1"):
             self.skipTest("this machine has no IPv6 loopback")
         self.assertEqual(self.control_of(source="::1", target="::1"), "reno")
+
+    def test_closed_standard_files_are_no_reason_to_die(self):
+        """It runs, and stops with 0, whichever of standard input, output and error are closed."""
+        with tempfile.TemporaryDirectory() as folder:
+            for closing in ("<&- >&- 2>&-", "2>&-", "<&-", ">&- 2>&-"):
+                path = os.path.join(folder, "notify")
+                with self.subTest(closing=closing), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                    manager.bind(path)
+                    manager.settimeout(strobe_test.PATIENCE)
+                    process = subprocess.Popen(
+                        ["sh", "-c", f'exec "$0" --port auto --http-port auto {closing}', strobe_test.binary()],
+                        stderr=subprocess.DEVNULL, env=dict(os.environ, NOTIFY_SOCKET=path))
+                    try:
+                        self.assertEqual(manager.recv(100), b"READY=1")
+                        process.terminate()
+                        self.assertEqual(process.wait(strobe_test.PATIENCE), 0)
+                    finally:
+                        process.kill()
+                        process.wait()
+                        os.unlink(path)
 
     def test_ready_is_told_to_the_service_manager(self):
         with tempfile.TemporaryDirectory() as folder:
