@@ -81,24 +81,29 @@ static bool take_config(struct services *services, struct config *fresh) {
     return true;
 }
 
-void settings_reload(struct services *services, int argc, char *const *argv) {
+bool settings_reload(struct services *services, int argc, char *const *argv) {
     struct log *log = services_log(services);
     char error[CONFIG_ERROR_TEXT];
     enum config_action action;
     struct config *fresh;
+    bool good = false;
 
     services_lock_config(services);
     if (!config_read(argc, argv, &action, &fresh, error)) {
         log_error(log, "config", "nothing was changed: %s", error);
     } else if (!take_config(services, fresh)) {
         log_error(log, "config", "nothing was changed: %s", strerror(ENOMEM));
+    } else {
+        good = true;
     }
     const struct config *config = services_config(services);
     if (!log_open(log, config->log_file)) {
         log_error(log, "config", "cannot open the log file, keeps the old one path=%s error=\"%s\"", config->log_file,
                   strerror(errno));
+        good = false;
     }
     services_unlock_config(services);
+    return good;
 }
 
 enum settings_result settings_change(struct services *services, settings_edit *edit, void *context) {

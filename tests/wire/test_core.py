@@ -425,6 +425,8 @@ class Signals(unittest.TestCase):
                     pass
             with open(log, encoding="ascii") as file:
                 self.assertIn("stopped", file.read())
+            with open(log + ".old", encoding="ascii") as file:
+                self.assertIn("server reloaded", file.read())
 
     def test_sighup_with_a_bad_file_changes_nothing(self):
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
@@ -434,6 +436,19 @@ class Signals(unittest.TestCase):
                 server.signal(signal.SIGHUP)
                 server.wait_log(r"nothing was changed: .*:1: max-clients: expected a whole number")
                 self.assertEqual(server.resp("PING"), b"PONG")
+                server.stop()
+                self.assertNotIn("server reloaded", server.log())
+
+    def test_sighup_with_a_log_that_cannot_be_opened_goes_on_with_the_old_one(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            with Server("--config", file.name) as server:
+                file.write("log-file = /nonexistent/log\n")
+                file.flush()
+                server.signal(signal.SIGHUP)
+                server.wait_log(r"cannot open the log file, keeps the old one")
+                self.assertEqual(server.resp("PING"), b"PONG")
+                server.stop()
+                self.assertNotIn("server reloaded", server.log())
 
 
 class Start(unittest.TestCase):
