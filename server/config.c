@@ -626,6 +626,35 @@ static bool check_origins(struct reading *reading) {
     return true;
 }
 
+/* Is TEXT a name that Host can say: labels of letters, digits, '-' and '_' with dots between them? The last dot may stand
+ * at the end. No wildcards: a name is compared as it is. */
+static bool is_host_name(const char *text) {
+    size_t label = 0, dots = 0;
+
+    for (; *text != '\0'; text++) {
+        bool is_letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z');
+        if (*text == '.' ? label == 0 : !is_letter && !(*text >= '0' && *text <= '9') && *text != '-' && *text != '_')
+            return false;
+        dots += *text == '.';
+        label = *text == '.' ? 0 : label + 1;
+    }
+    return label > 0 || dots > 0;
+}
+
+static bool check_hosts(struct reading *reading) {
+    const struct config_list *list = &reading->config->allow_host;
+    char where[CONFIG_ERROR_TEXT];
+
+    place(reading, OPTION_allow_host, where);
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_host_name(list->items[i])) continue;
+        return fail(reading,
+                    "%sexpected host names without scheme, port or wildcard, separated by commas, got \"%.80s\"", where,
+                    list->items[i]);
+    }
+    return true;
+}
+
 static bool check(struct reading *reading) {
     const struct config *config = reading->config;
     char where[CONFIG_ERROR_TEXT];
@@ -642,7 +671,7 @@ static bool check(struct reading *reading) {
         return fail(reading, "%sexpected port, http-port or unix-socket to be on, all are off",
                     place(reading, OPTION_port, where));
     }
-    return check_bind(reading) && check_origins(reading);
+    return check_bind(reading) && check_origins(reading) && check_hosts(reading);
 }
 
 /* ---- for all -------------------------------------------------------------------------------- */
@@ -767,7 +796,7 @@ bool config_set(struct config *config, size_t index, const char *text, char erro
         if ((unsigned char)*at >= ' ' && *at != 127) continue;
         return fail(&reading, "expected text without control characters");
     }
-    if (set_value(&reading, index, text)) return true;
+    if (set_value(&reading, index, text) && check_origins(&reading) && check_hosts(&reading)) return true;
     snprintf(message, sizeof message, "%s", strstr(error, "expected"));
     memcpy(error, message, sizeof message);
     return false;
