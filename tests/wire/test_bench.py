@@ -602,8 +602,16 @@ class CommandLine(unittest.TestCase):
         with Fake(lambda words, n: b"+OK\r\n") as fake:
             for template, words in (('GET "k', "its quotes closed"), ("SET k x__value__", "a word of its own")):
                 status, _, errors = bench("--port", fake.port, "--command", template)
-                self.assertEqual(status, 1)
+                self.assertEqual(status, 2)
                 self.assertIn(words, errors)
+
+    def test_what_a_door_cannot_send_is_refused(self):
+        for options, words in ((("--door", "http", "--key-prefix", "a b"), "--key-prefix: expected characters"),
+                               (("--door", "memcached", "--key-size", 251), "keys of at most 250 bytes"),
+                               (("--door", "memcached", "--ttl", "721h"), "a --ttl of at most 30 days")):
+            status, _, errors = bench("--port", free_port(), *options)
+            self.assertEqual(status, 2)
+            self.assertIn(words, errors)
 
     def test_nobody_there_is_a_clear_error(self):
         status, _, errors = bench("--port", free_port())
