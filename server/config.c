@@ -659,8 +659,8 @@ static bool check_origins(struct reading *reading) {
     return true;
 }
 
-/* Is TEXT a name that Host can say: labels of letters, digits, '-' and '_' with dots between them? The last dot may stand
- * at the end. No wildcards: a name is compared as it is. */
+/* Is TEXT a name that Host can say: labels of letters, digits, '-' and '_' with dots between them? The last dot may
+ * stand at the end. No wildcards: a name is compared as it is. */
 static bool is_host_name(const char *text) {
     size_t label = 0, dots = 0;
 
@@ -841,6 +841,8 @@ void config_print_help(FILE *file) {
           "  --config FILE        reads options from FILE, lines of \"name = value\"; those given here win\n"
           "  --check-config       only says whether the options are good\n"
           "  --help, --version\n"
+          "\n"
+          "A value may follow its name as --NAME VALUE or --NAME=VALUE.\n"
           "\n"
           "Options, with their defaults:\n\n",
           file);

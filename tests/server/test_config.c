@@ -340,6 +340,7 @@ static void test_help_lists_every_option_and_default(void **state) {
     FILE *file = open_memstream(&page, &len);
     config_print_help(file);
     fclose(file);
+    assert_non_null(strstr(page, "--NAME=VALUE"));
     for (size_t i = 0; i < config_options(); i++) {
         char row[128];
         snprintf(row, sizeof row, "  --%-18s %-10s ", config_option_name(i), config_option_default(i));
