@@ -18,8 +18,8 @@
 
 /* A protocol: how requests look, and what reads replies. */
 struct door {
-    /* Fills RECIPES[LOAD_KINDS_COUNT] (inited by the caller). False: ERROR (OPTIONS_ERROR_TEXT) says which option is not
-     * good. */
+    /* Fills RECIPES[LOAD_KINDS_COUNT] (inited by the caller). False: ERROR (OPTIONS_ERROR_TEXT) says which option is
+     * not good. */
     bool (*recipes)(const struct bench_options *options, struct recipe *recipes, char *error);
 
     /* Reads replies out of LEN bytes at DATA and calls conn_replied() for each. Gives how many bytes it used; the rest,
