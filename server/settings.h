@@ -14,6 +14,9 @@ struct services;
  * for: one that waited for a descriptor would wait without a word. */
 void settings_fit_descriptors(struct services *services, uint64_t max_clients);
 
+/* How many of MAX_CLIENTS connections the system gives descriptors for, asked now. Any thread. */
+uint64_t settings_clients_possible(const struct services *services, uint64_t max_clients);
+
 /* Reads the config file and the command line anew, as at the start, and opens the log again. Results: was that done?
  * What was wrong is in the log: options of which one is not good change nothing, a log that cannot be opened goes on
  * where it was. */

@@ -266,6 +266,15 @@ class Limits(unittest.TestCase):
             for client in clients:
                 self.assertEqual(client.ask("PING"), b"PONG")
             self.assertIn(b"\r\nmaxclients:20\r\n", clients[0].ask("INFO", "clients"))
+            for name in ("max-clients", "maxclients"):
+                self.assertEqual(clients[0].ask("CONFIG", "GET", name)[1], b"20")
+                with self.assertRaisesRegex(ReplyError, rf"'{name}'\) - The operating system is not able to handle "
+                                            "the specified number of clients, try with 20$"):
+                    clients[0].ask("CONFIG", "SET", name, 30)
+                self.assertEqual(clients[0].ask("CONFIG", "GET", name)[1], b"20")
+            self.assertEqual(clients[0].ask("CONFIG", "SET", "timeout", 0), b"OK")
+            self.assertEqual(clients[0].ask("CONFIG", "SET", "max-clients", 20), b"OK")
+            self.assertIn(b"\r\nmaxclients:20\r\n", clients[0].ask("INFO", "clients"))
             for _ in range(30):
                 with server.client() as beyond:
                     self.assertEqual(beyond.rest(), b"-ERR max number of clients reached\r\n")
