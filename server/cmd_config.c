@@ -3,7 +3,8 @@
  * strobe's options go by their own names, and by those of Redis's that clients and tools ask for: some are ours under
  * another name, others have one value here and take no other. SET changes all that is named, or nothing, and is
  * answered when every loop has taken it over. What cannot change while the server runs is refused, and so are paths:
- * whoever can reach the port could otherwise have the log written to a file of their choice. */
+ * whoever can reach the port could otherwise have the log written to a file of their choice. max-clients is what holds:
+ * GET tells what the limit on descriptors leaves of it, and SET refuses more; REWRITE keeps what was asked for. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,6 +101,10 @@ static const char *name_of(const struct parameter *parameter) {
     return parameter->alias != NULL ? parameter->alias->name : config_option_name(parameter->option);
 }
 
+static bool is_max_clients(const struct parameter *parameter) {
+    return parameter->option < config_options() && strcmp(config_option_name(parameter->option), "max-clients") == 0;
+}
+
 /* ---- GET ------------------------------------------------------------------------------------------------ */
 
 static bool has_wildcards(struct strobe_slice pattern) {
@@ -133,7 +138,9 @@ static void reply_value(struct command_call *call, const struct parameter *param
         return;
     }
     struct strobe_slice value = strobe_slice_make(text, config_option_text(config, parameter->option, text));
-    if (parameter->alias == NULL) {
+    if (is_max_clients(parameter)) {
+        strobe_reply_bulk_uint64(call->reply, services_clients_max(call->services));
+    } else if (parameter->alias == NULL) {
         strobe_reply_bulk(call->reply, value);
     } else if (parameter->alias->kind == KIND_SECONDS) {
         strobe_reply_bulk_uint64(call->reply, (config->idle_timeout + 999) / 1000);
@@ -262,6 +269,15 @@ static bool set_alias(struct setting *setting, const struct parameter *parameter
     return refuse(setting, alias->name, "%s", error);
 }
 
+/* Are there descriptors for the connections that FRESH allows? As Redis's error when not. */
+static bool check_descriptors(struct setting *setting, const struct parameter *parameter, const struct config *fresh) {
+    uint64_t possible = settings_clients_possible(setting->call->services, fresh->max_clients);
+    if (possible == fresh->max_clients) return true;
+    return refuse(setting, name_of(parameter),
+                  "The operating system is not able to handle the specified number of clients, try with %llu",
+                  (unsigned long long)possible);
+}
+
 static bool set_one(struct setting *setting, size_t i, struct config *fresh) {
     const struct parameter *parameter = &setting->parameters[i];
     struct strobe_slice value = command_arg(setting->call, 3 + 2 * i);
@@ -280,6 +296,8 @@ static bool set_all(void *context, struct config *fresh) {
     struct setting *setting = context;
     for (size_t i = 0; i < setting->count; i++) {
         if (!set_one(setting, i, fresh)) return false;
+        const struct parameter *parameter = &setting->parameters[i];
+        if (is_max_clients(parameter) && !check_descriptors(setting, parameter, fresh)) return false;
     }
     return true;
 }

@@ -159,7 +159,7 @@ bool command_fits(const struct command_call *call) {
 void command_refuse(struct command_call *call, const char *text) {
     strobe_reply_error(call->reply, "ERR", text);
     if (call->session != NULL) session_spoil(call->session);
-    metrics_command(call->metrics, command_number(call->command), true);
+    metrics_rejected(call->metrics, command_number(call->command));
 }
 
 /* Does its row take CALL as it is? An error is written when not. */
@@ -192,6 +192,17 @@ static enum command_outcome run(struct command_call *call) {
     return call->command->run(call);
 }
 
+/* Counts CALL; FAILED: its reply is an error. One that waits for EXEC counts when that runs it. */
+static void count(const struct command_call *call, bool failed) {
+    if (call->ran) {
+        metrics_command(call->metrics, command_number(call->command), failed);
+    } else if (call->command == NULL) {
+        metrics_count(call->metrics, METRICS_UNKNOWN_COMMANDS, 1);
+    } else if (failed) {
+        metrics_rejected(call->metrics, command_number(call->command));
+    }
+}
+
 enum command_outcome command_execute(struct command_call *call) {
     struct strobe_reply *reply = call->reply;
     struct strobe_reply_mark mark = strobe_reply_mark(reply);
@@ -200,9 +211,7 @@ enum command_outcome command_execute(struct command_call *call) {
         strobe_reply_rewind(reply, mark);
         strobe_reply_error(reply, "ERR", "out of memory for the reply");
     }
-    if (call->command != NULL) {
-        metrics_command(call->metrics, command_number(call->command), reply->errors != mark.errors);
-    }
+    count(call, reply->errors != mark.errors);
     return outcome;
 }
 

@@ -25,7 +25,7 @@
 #include "server/log.h"
 #include "server/memory.h"
 
-enum { FILE_MAX = 1 << 20, ADDRESS_TEXT_MAX = 46 };
+enum { FILE_MAX = 1 << 20 };
 
 struct option {
     const char *name;
@@ -569,41 +569,74 @@ void config_settle(struct config *config) {
     if (config->max_reply_buffer == 0) config->max_reply_buffer = config->max_value + STROBE_REPLY_SLACK;
 }
 
-/* Is ADDRESS one; and can only this machine reach it? */
-static bool read_address(const char *address, bool *is_loopback) {
+/* An address to listen on, in the order of its bytes on the wire. */
+struct address {
+    int family;
+    size_t len;
     unsigned char bytes[sizeof(struct in6_addr)];
+};
 
-    if (inet_pton(AF_INET, address, bytes) == 1) {
-        *is_loopback = bytes[0] == 127;
-        return true;
+static const unsigned char mapped_prefix[12] = {[10] = 0xff, 0xff}; /* ::ffff:0:0/96, RFC 4291 section 2.5.5.2 */
+
+static bool read_address(const char *text, struct address *address) {
+    *address = (struct address){.family = AF_INET, .len = sizeof(struct in_addr)};
+    if (inet_pton(AF_INET, text, address->bytes) == 1) return true;
+    *address = (struct address){.family = AF_INET6, .len = sizeof(struct in6_addr)};
+    return inet_pton(AF_INET6, text, address->bytes) == 1;
+}
+
+static bool is_wildcard(const struct address *address) {
+    static const unsigned char zeros[sizeof address->bytes];
+
+    return memcmp(address->bytes, zeros, address->len) == 0;
+}
+
+/* Can only this machine reach it? */
+static bool is_loopback(const struct address *address) {
+    static const unsigned char ipv6[sizeof address->bytes] = {[15] = 1};
+
+    return address->family == AF_INET ? address->bytes[0] == 127 : memcmp(address->bytes, ipv6, sizeof ipv6) == 0;
+}
+
+/* Can one not listen on the one beside the other? IPv6 sockets are for IPv6 alone (listener.c). */
+static bool is_same(const struct address *one, const struct address *other) {
+    if (one->family != other->family) return false;
+    return is_wildcard(one) || is_wildcard(other) || memcmp(one->bytes, other->bytes, one->len) == 0;
+}
+
+/* Address I of bind, which WHERE names, by itself and beside those before it. */
+static bool check_address(struct reading *reading, size_t i, const char *where) {
+    const struct config *config = reading->config;
+    const char *text = config->bind.items[i];
+    struct address address, before;
+
+    if (!read_address(text, &address)) {
+        return fail(reading, "%sexpected IPv4 or IPv6 addresses separated by commas, got \"%.80s\"", where, text);
     }
-    if (inet_pton(AF_INET6, address, bytes) == 1) {
-        const struct in6_addr *in6 = (const struct in6_addr *)(const void *)bytes;
-        *is_loopback = IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && bytes[12] == 127);
-        return true;
+    if (address.family == AF_INET6 && memcmp(address.bytes, mapped_prefix, sizeof mapped_prefix) == 0) {
+        return fail(reading, "%sexpected an IPv4 address written as such, %u.%u.%u.%u, got \"%.46s\"", where,
+                    address.bytes[12], address.bytes[13], address.bytes[14], address.bytes[15], text);
     }
-    return false;
+    if (!is_loopback(&address) && !config->insecure) {
+        return fail(reading,
+                    "%sother machines reach %.46s, and there is no password; expected a loopback address, or insecure "
+                    "= yes",
+                    where, text);
+    }
+    for (size_t j = 0; j < i; j++) {
+        if (!read_address(config->bind.items[j], &before) || !is_same(&before, &address)) continue;
+        return fail(reading, "%sexpected each address once, got \"%.46s\" beside \"%.46s\"", where, text,
+                    config->bind.items[j]);
+    }
+    return true;
 }
 
 static bool check_bind(struct reading *reading) {
-    const struct config *config = reading->config;
     char where[CONFIG_ERROR_TEXT];
-    bool is_loopback;
 
     place(reading, OPTION_bind, where);
-    for (size_t i = 0; i < config->bind.count; i++) {
-        const char *address = config->bind.items[i];
-        if (!read_address(address, &is_loopback)) {
-            return fail(reading, "%sexpected IPv4 or IPv6 addresses separated by commas, got \"%.80s\"", where,
-                        address);
-        }
-        if (!is_loopback && !config->insecure) {
-            return fail(reading,
-                        "%sother machines reach %.46s, and there is no password; expected a loopback address, "
-                        "or insecure = yes",
-                        where, address);
-        }
-    }
+    for (size_t i = 0; i < reading->config->bind.count; i++)
+        if (!check_address(reading, i, where)) return false;
     return true;
 }
 
@@ -626,6 +659,35 @@ static bool check_origins(struct reading *reading) {
     return true;
 }
 
+/* Is TEXT a name that Host can say: labels of letters, digits, '-' and '_' with dots between them? The last dot may
+ * stand at the end. No wildcards: a name is compared as it is. */
+static bool is_host_name(const char *text) {
+    size_t label = 0, dots = 0;
+
+    for (; *text != '\0'; text++) {
+        bool is_letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z');
+        if (*text == '.' ? label == 0 : !is_letter && !(*text >= '0' && *text <= '9') && *text != '-' && *text != '_')
+            return false;
+        dots += *text == '.';
+        label = *text == '.' ? 0 : label + 1;
+    }
+    return label > 0 || dots > 0;
+}
+
+static bool check_hosts(struct reading *reading) {
+    const struct config_list *list = &reading->config->allow_host;
+    char where[CONFIG_ERROR_TEXT];
+
+    place(reading, OPTION_allow_host, where);
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_host_name(list->items[i])) continue;
+        return fail(reading,
+                    "%sexpected host names without scheme, port or wildcard, separated by commas, got \"%.80s\"", where,
+                    list->items[i]);
+    }
+    return true;
+}
+
 static bool check(struct reading *reading) {
     const struct config *config = reading->config;
     char where[CONFIG_ERROR_TEXT];
@@ -642,7 +704,7 @@ static bool check(struct reading *reading) {
         return fail(reading, "%sexpected port, http-port or unix-socket to be on, all are off",
                     place(reading, OPTION_port, where));
     }
-    return check_bind(reading) && check_origins(reading);
+    return check_bind(reading) && check_origins(reading) && check_hosts(reading);
 }
 
 /* ---- for all -------------------------------------------------------------------------------- */
@@ -767,7 +829,7 @@ bool config_set(struct config *config, size_t index, const char *text, char erro
         if ((unsigned char)*at >= ' ' && *at != 127) continue;
         return fail(&reading, "expected text without control characters");
     }
-    if (set_value(&reading, index, text)) return true;
+    if (set_value(&reading, index, text) && check_origins(&reading) && check_hosts(&reading)) return true;
     snprintf(message, sizeof message, "%s", strstr(error, "expected"));
     memcpy(error, message, sizeof message);
     return false;
@@ -779,6 +841,8 @@ void config_print_help(FILE *file) {
           "  --config FILE        reads options from FILE, lines of \"name = value\"; those given here win\n"
           "  --check-config       only says whether the options are good\n"
           "  --help, --version\n"
+          "\n"
+          "A value may follow its name as --NAME VALUE or --NAME=VALUE.\n"
           "\n"
           "Options, with their defaults:\n\n",
           file);

@@ -210,6 +210,7 @@ static enum command_outcome run_one(struct exec *exec, const struct queued *queu
     call.command = queued->command;
     call.key = queued->key;
     call.access = access;
+    call.ran = false;
     exec->now = queued;
     enum command_outcome outcome = command_execute(&call);
     *job = call.job;

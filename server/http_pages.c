@@ -218,6 +218,13 @@ static void print_requests(struct strobe_out *out, const struct metrics_sum *sum
                            sum->commands_failed[i]);
         }
     }
+    print_family(out, "strobe_commands_rejected_total", "counter", "Requests refused before they were a call");
+    for (unsigned i = 0; i < command_count(); i++) {
+        if (sum->commands_rejected[i] != 0) {
+            print_labelled(out, "strobe_commands_rejected_total", "command", command_rows[i].name,
+                           sum->commands_rejected[i]);
+        }
+    }
 }
 
 static void print_map(struct strobe_out *out, struct strobe_map *map) {

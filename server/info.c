@@ -146,7 +146,10 @@ static void write_stats(struct facts *facts, struct text *text) {
     text_addf(text, "keyspace_hits:%llu\r\n", (ull)sum->counters[METRICS_HITS]);
     text_addf(text, "keyspace_misses:%llu\r\n", (ull)sum->counters[METRICS_MISSES]);
     text_addf(text, "pubsub_channels:0\r\npubsub_patterns:0\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n");
-    text_addf(text, "total_error_replies:%llu\r\n", (ull)metrics_total(sum->commands_failed, METRICS_COMMANDS_MAX));
+    text_addf(text, "total_error_replies:%llu\r\n",
+              (ull)(metrics_total(sum->commands_failed, METRICS_COMMANDS_MAX) +
+                    metrics_total(sum->commands_rejected, METRICS_COMMANDS_MAX) +
+                    sum->counters[METRICS_UNKNOWN_COMMANDS]));
     text_addf(text, "total_reads_processed:%llu\r\n", (ull)sum->counters[METRICS_READS]);
     text_addf(text, "total_writes_processed:%llu\r\n", (ull)sum->counters[METRICS_WRITES]);
     text_addf(text, "strobe_scans_open:%llu\r\nstrobe_scans_finished:%llu\r\n", (ull)scans.open, (ull)scans.finished);
@@ -172,11 +175,18 @@ static void write_cpu(struct facts *facts, struct text *text) {
     text_addf(text, "used_cpu_user:%ld.%06ld\r\n", (long)usage.ru_utime.tv_sec, (long)usage.ru_utime.tv_usec);
 }
 
+/* The time is that of the calls in the histogram: not of those within EXEC, which has their time, or POST /batch. */
 static void write_commandstats(struct facts *facts, struct text *text) {
+    struct latency *latency = services_latency(facts->services);
+    const struct metrics_sum *sum = &facts->sum;
+    uint64_t counts[LATENCY_BUCKETS];
     for (unsigned i = 0; i < command_count(); i++) {
-        if (facts->sum.commands[i] == 0) continue;
-        text_addf(text, "cmdstat_%s:calls=%llu,failed_calls=%llu\r\n", command_rows[i].name,
-                  (ull)facts->sum.commands[i], (ull)facts->sum.commands_failed[i]);
+        if (sum->commands[i] == 0 && sum->commands_rejected[i] == 0) continue;
+        uint64_t ns = latency_time(latency, i), timed = latency_histogram(latency, i, counts);
+        text_addf(text, "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
+                  command_rows[i].name, (ull)sum->commands[i], (ull)ns / 1000,
+                  timed == 0 ? 0 : (double)ns / 1000 / (double)timed, (ull)sum->commands_rejected[i],
+                  (ull)sum->commands_failed[i]);
     }
 }
 

@@ -18,9 +18,10 @@
 enum { FIRST_LIMIT = 1024, EQUIVALENT = 128 /* of the limit's 128th part still belongs to it */ };
 
 struct latency {
-    uv_mutex_t lock; /* of the two below */
+    uv_mutex_t lock; /* of the three below */
     struct latency_history events[LATENCY_EVENTS];
     uint64_t before[METRICS_COMMANDS_MAX][LATENCY_BUCKETS]; /* counted before the last reset */
+    uint64_t before_ns[METRICS_COMMANDS_MAX];
     unsigned workers;
     struct latency_slot slots[];
 };
@@ -69,7 +70,15 @@ uint64_t latency_bucket_us(unsigned bucket) {
 static uint64_t sum_of(const struct latency *latency, unsigned row, unsigned bucket) {
     uint64_t sum = 0;
     for (unsigned i = 0; i < latency->workers; i++) {
-        sum += atomic_load_explicit(&latency->slots[i].counts[row][bucket], memory_order_relaxed);
+        sum += atomic_load_explicit(&latency->slots[i].rows[row].counts[bucket], memory_order_relaxed);
+    }
+    return sum;
+}
+
+static uint64_t time_of(const struct latency *latency, unsigned row) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < latency->workers; i++) {
+        sum += atomic_load_explicit(&latency->slots[i].rows[row].ns, memory_order_relaxed);
     }
     return sum;
 }
@@ -85,10 +94,18 @@ uint64_t latency_histogram(struct latency *latency, unsigned row, uint64_t count
     return calls;
 }
 
+uint64_t latency_time(struct latency *latency, unsigned row) {
+    uv_mutex_lock(&latency->lock);
+    uint64_t ns = time_of(latency, row) - latency->before_ns[row];
+    uv_mutex_unlock(&latency->lock);
+    return ns;
+}
+
 void latency_reset_histograms(struct latency *latency) {
     uv_mutex_lock(&latency->lock);
     for (unsigned row = 0; row < METRICS_COMMANDS_MAX; row++) {
         for (unsigned i = 0; i < LATENCY_BUCKETS; i++) latency->before[row][i] = sum_of(latency, row, i);
+        latency->before_ns[row] = time_of(latency, row);
     }
     uv_mutex_unlock(&latency->lock);
 }

@@ -33,9 +33,12 @@ enum latency_event {
 
 struct latency;
 
-/* The histograms of one worker, by row of the command table. */
+/* The histograms of one worker, by row of the command table. The time stands beside the buckets of short calls. */
 struct latency_slot {
-    _Atomic uint64_t counts[METRICS_COMMANDS_MAX][LATENCY_BUCKETS];
+    struct latency_row {
+        _Atomic uint64_t ns; /* of all calls together */
+        _Atomic uint64_t counts[LATENCY_BUCKETS];
+    } rows[METRICS_COMMANDS_MAX];
 } __attribute__((aligned(64)));
 
 /* Makes histograms for WORKERS, all empty. Owned by the caller; NULL without memory. */
@@ -57,13 +60,18 @@ static inline uint64_t latency_now(void) {
 unsigned latency_bucket(uint64_t ns);
 uint64_t latency_bucket_us(unsigned bucket);
 
-/* Counts COUNT calls of the command in ROW in BUCKET of the calling worker's own slot. */
-static inline void latency_add(struct latency_slot *slot, unsigned row, unsigned bucket, uint64_t count) {
-    metrics_add(&slot->counts[row][bucket], count);
+/* Counts COUNT calls of the command in ROW that took NS nanoseconds each, whose bucket is BUCKET, in the calling
+ * worker's own slot. */
+static inline void latency_add(struct latency_slot *slot, unsigned row, unsigned bucket, uint64_t count, uint64_t ns) {
+    metrics_add(&slot->rows[row].ns, count * ns);
+    metrics_add(&slot->rows[row].counts[bucket], count);
 }
 
 /* Adds up the histogram of ROW over all workers, since the last reset; returns the number of calls. Any thread. */
 uint64_t latency_histogram(struct latency *latency, unsigned row, uint64_t counts[LATENCY_BUCKETS]);
+
+/* The same for the time of those calls, in nanoseconds. */
+uint64_t latency_time(struct latency *latency, unsigned row);
 
 /* All histograms begin anew (CONFIG RESETSTAT). Any thread. */
 void latency_reset_histograms(struct latency *latency);

@@ -68,6 +68,7 @@ void metrics_add_up(const struct metrics *metrics, struct metrics_sum *sum) {
         add_array(sum->closes, slot->closes, METRICS_REASONS_MAX);
         add_array(sum->commands, slot->commands, METRICS_COMMANDS_MAX);
         add_array(sum->commands_failed, slot->commands_failed, METRICS_COMMANDS_MAX);
+        add_array(sum->commands_rejected, slot->commands_rejected, METRICS_COMMANDS_MAX);
     }
 }
 

@@ -29,6 +29,7 @@ enum { METRICS_COMMANDS_MAX = 256, METRICS_REASONS_MAX = 32 };
     X(HITS, "strobe_keyspace_reads_total", "result=\"hit\"", "Keys looked up for reading")                    \
     X(MISSES, "strobe_keyspace_reads_total", "result=\"miss\"", "")                                           \
     X(PROTOCOL_ERRORS, "strobe_protocol_errors_total", "", "Requests that were not RESP or not HTTP")         \
+    X(UNKNOWN_COMMANDS, "strobe_commands_unknown_total", "", "Requests for commands that there are not")      \
     X(REFUSED_CLIENTS, "strobe_connections_refused_total", "", "Connections over max-clients")                \
     X(READS, "strobe_socket_calls_total", "call=\"read\"", "Reads and writes of sockets")                     \
     X(WRITES, "strobe_socket_calls_total", "call=\"write\"", "")                                              \
@@ -69,15 +70,16 @@ enum metrics_method {
 
 /* Indexes of the arrays: commands by row of the command table, closes by reason of conn.h,
  * HTTP replies by the first digit of the status. TYPE is uint64_t, atomic in a slot and plain in a sum. */
-#define METRICS_FIELDS(TYPE)             \
-    TYPE counters[METRICS_COUNTERS];     \
-    TYPE accepted[METRICS_DOORS];        \
-    TYPE closed[METRICS_DOORS];          \
-    TYPE http_requests[METRICS_METHODS]; \
-    TYPE http_replies[6];                \
-    TYPE closes[METRICS_REASONS_MAX];    \
-    TYPE commands[METRICS_COMMANDS_MAX]; \
-    TYPE commands_failed[METRICS_COMMANDS_MAX];
+#define METRICS_FIELDS(TYPE)                    \
+    TYPE counters[METRICS_COUNTERS];            \
+    TYPE accepted[METRICS_DOORS];               \
+    TYPE closed[METRICS_DOORS];                 \
+    TYPE http_requests[METRICS_METHODS];        \
+    TYPE http_replies[6];                       \
+    TYPE closes[METRICS_REASONS_MAX];           \
+    TYPE commands[METRICS_COMMANDS_MAX];        \
+    TYPE commands_failed[METRICS_COMMANDS_MAX]; \
+    TYPE commands_rejected[METRICS_COMMANDS_MAX];
 
 /* The counters of one worker. */
 struct metrics_slot {
@@ -127,10 +129,15 @@ static inline void metrics_count(struct metrics_slot *slot, enum metrics_counter
     metrics_add(&slot->counters[which], n);
 }
 
-/* Counts one call of the command in ROW of the command table. */
+/* Counts one call of the command in ROW of the command table. FAILED: its reply is an error. */
 static inline void metrics_command(struct metrics_slot *slot, unsigned row, bool failed) {
     metrics_add(&slot->commands[row], 1);
     if (failed) metrics_add(&slot->commands_failed[row], 1);
+}
+
+/* Counts a request for the command in ROW that was refused before it ran, which is no call. */
+static inline void metrics_rejected(struct metrics_slot *slot, unsigned row) {
+    metrics_add(&slot->commands_rejected[row], 1);
 }
 
 #endif

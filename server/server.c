@@ -121,8 +121,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     struct server *server = handle->data;
 
     if (number == SIGHUP) {
-        settings_reload(server->services, server->argc, server->argv);
-        log_info(&server->log, "server", "reloaded");
+        if (settings_reload(server->services, server->argc, server->argv)) log_info(&server->log, "server", "reloaded");
     } else {
         log_info(&server->log, "server", "signal name=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
         stop(server);

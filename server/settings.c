@@ -23,27 +23,48 @@ enum {
     DESCRIPTORS_SPARE = 160 /* beside those of clients and loops: listeners, log, refusals */
 };
 
-void settings_fit_descriptors(struct services *services, uint64_t max_clients) {
-    rlim_t spare = DESCRIPTORS_SPARE + (rlim_t)DESCRIPTORS_LOOP * services_threads(services);
-    rlim_t wanted = (rlim_t)max_clients + spare, got = wanted;
+/* Descriptors beside those of clients. */
+static rlim_t spare_descriptors(const struct services *services) {
+    return DESCRIPTORS_SPARE + (rlim_t)DESCRIPTORS_LOOP * services_threads(services);
+}
+
+/* Raises the limit to WANTED, or as far as that goes; gives it. */
+static rlim_t raise_limit(rlim_t wanted) {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-        struct rlimit raised = {wanted, limit.rlim_max > wanted ? limit.rlim_max : wanted};
-        if (setrlimit(RLIMIT_NOFILE, &raised) != 0) {
-            raised = (struct rlimit){limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
-            got = setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
-        }
-    }
-    if (got < wanted) {
-        uint64_t possible = got > 2 * spare ? got - spare : got / 2;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return wanted;
+    struct rlimit raised = {wanted, limit.rlim_max > wanted ? limit.rlim_max : wanted};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return wanted;
+    raised = (struct rlimit){limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
+    return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+}
+
+/* As many of MAX_CLIENTS as LIMIT has descriptors for. */
+static uint64_t clients_within(const struct services *services, uint64_t max_clients, rlim_t limit) {
+    rlim_t spare = spare_descriptors(services);
+    uint64_t possible = limit > 2 * spare ? limit - spare : limit / 2;
+
+    if (limit >= (rlim_t)max_clients + spare) return max_clients;
+    return possible < max_clients ? possible : max_clients;
+}
+
+uint64_t settings_clients_possible(const struct services *services, uint64_t max_clients) {
+    rlim_t limit = raise_limit((rlim_t)max_clients + spare_descriptors(services));
+
+    return clients_within(services, max_clients, limit);
+}
+
+void settings_fit_descriptors(struct services *services, uint64_t max_clients) {
+    rlim_t limit = raise_limit((rlim_t)max_clients + spare_descriptors(services));
+    uint64_t possible = clients_within(services, max_clients, limit);
+
+    if (possible < max_clients) {
         log_warn(services_log(services), "server",
                  "the limit on open files allows fewer connections than max-clients; raise ulimit -n "
                  "max-clients=%llu possible=%llu limit=%llu",
-                 (unsigned long long)max_clients, (unsigned long long)possible, (unsigned long long)got);
-        max_clients = possible < max_clients ? possible : max_clients;
+                 (unsigned long long)max_clients, (unsigned long long)possible, (unsigned long long)limit);
     }
-    services_set_clients_max(services, max_clients);
+    services_set_clients_max(services, possible);
 }
 
 /* Compares option INDEX of FRESH with that in force. Results: is it changed, and may it? One that may not is put
@@ -81,24 +102,29 @@ static bool take_config(struct services *services, struct config *fresh) {
     return true;
 }
 
-void settings_reload(struct services *services, int argc, char *const *argv) {
+bool settings_reload(struct services *services, int argc, char *const *argv) {
     struct log *log = services_log(services);
     char error[CONFIG_ERROR_TEXT];
     enum config_action action;
     struct config *fresh;
+    bool good = false;
 
     services_lock_config(services);
     if (!config_read(argc, argv, &action, &fresh, error)) {
         log_error(log, "config", "nothing was changed: %s", error);
     } else if (!take_config(services, fresh)) {
         log_error(log, "config", "nothing was changed: %s", strerror(ENOMEM));
+    } else {
+        good = true;
     }
     const struct config *config = services_config(services);
     if (!log_open(log, config->log_file)) {
         log_error(log, "config", "cannot open the log file, keeps the old one path=%s error=\"%s\"", config->log_file,
                   strerror(errno));
+        good = false;
     }
     services_unlock_config(services);
+    return good;
 }
 
 enum settings_result settings_change(struct services *services, settings_edit *edit, void *context) {

@@ -14,9 +14,13 @@ struct services;
  * for: one that waited for a descriptor would wait without a word. */
 void settings_fit_descriptors(struct services *services, uint64_t max_clients);
 
-/* Reads the config file and the command line anew, as at the start, and opens the log again. What was wrong is in the
- * log, and then nothing has changed. */
-void settings_reload(struct services *services, int argc, char *const *argv);
+/* How many of MAX_CLIENTS connections the system gives descriptors for, asked now. Any thread. */
+uint64_t settings_clients_possible(const struct services *services, uint64_t max_clients);
+
+/* Reads the config file and the command line anew, as at the start, and opens the log again. Results: was that done?
+ * What was wrong is in the log: options of which one is not good change nothing, a log that cannot be opened goes on
+ * where it was. */
+bool settings_reload(struct services *services, int argc, char *const *argv);
 
 /* What becomes of the options when EDIT has changed the copy FRESH: all of it, or nothing when it answers false. */
 typedef bool settings_edit(void *context, struct config *fresh);

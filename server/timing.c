@@ -128,20 +128,21 @@ static void note_slow(struct timing *timing, const struct command_call *call, si
     keep(conn, entry, busy, slept);
 }
 
-/* Counts the calls in BUCKET of their histograms; neighbours of one row at once. */
-static void count_calls(struct latency_slot *slot, const struct command_call *calls, size_t count, unsigned bucket) {
+/* Counts the calls, of NS nanoseconds each, in their histograms; neighbours of one row at once. */
+static void count_calls(struct latency_slot *slot, const struct command_call *calls, size_t count, uint64_t ns) {
+    unsigned bucket = latency_bucket(ns);
     for (size_t i = 0; i < count;) {
         const struct command *command = calls[i].command;
         uint64_t ran = 0;
         for (; i < count && calls[i].command == command; i++) ran += calls[i].ran;
-        if (ran > 0) latency_add(slot, command_number(command), bucket, ran);
+        if (ran > 0) latency_add(slot, command_number(command), bucket, ran, ns);
     }
 }
 
 void timing_end(struct timing *timing, const struct command_call *calls, size_t count) {
     if (count == 0) return;
     uint64_t now = latency_now(), busy = now - timing->mark, slept = slept_so_far(timing->conn);
-    count_calls(timing->slot, calls, count, latency_bucket(busy / count));
+    count_calls(timing->slot, calls, count, busy / count);
     if (busy >= timing->threshold) note_slow(timing, calls, count, busy, slept - timing->slept);
     timing->mark = now;
     timing->slept = slept;
@@ -177,7 +178,8 @@ void timing_job_end(struct timing_job *job, struct conn *conn) {
     struct slowlog_entry *entry = job->entry;
     const struct config *config = config_of(conn);
     job->entry = NULL;
-    latency_add(worker_latency(conn_worker(conn)), command_number(job->command), latency_bucket(job->busy), 1);
+    latency_add(worker_latency(conn_worker(conn)), command_number(job->command), latency_bucket(job->busy), 1,
+                job->busy);
     if (job->busy < config->slowlog_threshold * NS_PER_MS) {
         free(entry);
         return;

@@ -412,7 +412,7 @@ static void drop(struct conn *conn) {
     close(conn->fd);
     conn->fd = -1;
     worker->open--;
-    worker->left += out->to_build;
+    worker_take_back(worker, conn, out->to_build);
     conn->first = conn->waiting = conn->carried = 0;
     memset(&conn->reply, 0, sizeof conn->reply);
     out->piece = out->piece_count = out->len = out->to_build = 0;
@@ -425,17 +425,21 @@ void conn_lose(struct conn *conn, struct strobe_slice words) {
     bool announced = conn->reply.closes && !worker->phase->prefill;
 
     if (announced) {
-        worker->left += conn->waiting; /* were not taken: they come again */
+        worker_take_back(worker, conn, conn->waiting); /* were not taken: they come again */
     } else {
         conn_fault(conn, TALLY_LOST, words);
         tally_fault(&worker->tally, TALLY_UNANSWERED, conn->waiting, strobe_slice_make(NULL, 0));
     }
     bool answered = conn->answered;
     drop(conn);
-    if (!answered || worker->over) return;
+    if (!answered || worker->over) {
+        worker_give_up(worker, conn);
+        return;
+    }
     if (!conn_open(conn)) {
         const char *why = strerror(errno);
         conn_fault(conn, TALLY_LOST, strobe_slice_make(why, strlen(why)));
+        worker_give_up(worker, conn);
         return;
     }
     worker_feed(worker, conn);

@@ -60,7 +60,7 @@ struct conn {
     bool waits_for_room;   /* epoll is asked for EPOLLOUT */
     bool answered;         /* a reply came since it was opened */
     uint64_t progress;     /* when it last sent or received */
-    double due;            /* at a fixed rate: when its next request is due, nanoseconds from the start */
+    uint64_t share, taken; /* at a fixed rate: requests that are its own, and how many of them it was given */
 
     struct pending *pending; /* owned ring of depth */
     uint64_t *numbers;       /* owned: the keys of each, keys_each apart */

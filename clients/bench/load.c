@@ -6,10 +6,12 @@
  * At a fixed rate (open loop): request i is due at offset + i * interval, and belongs to connection i modulo their
  * number, whether that one has its earlier replies or not; at most `pipeline` are on the way on each. A latency counts
  * from the time at which the request was due, so a server that stops for a while is charged with all the requests that
- * had to wait, and not only with those on the way (Tene calls the omission of the others "coordinated").
+ * had to wait, and not only with those on the way (Tene calls the omission of the others "coordinated"). For the same
+ * reason no connection takes over what is another's, and what was due within the time is sent behind its end, too, for
+ * --timeout at most; what is not sent then is a fault (TALLY_UNSENT).
  *
- * Ends: `over` is set when the requests are all begun, the time is up, or by Ctrl-C; what is on the way is waited for,
- * by --timeout at most, and for a second after Ctrl-C. */
+ * Ends: `over` is set when the time is up (at a fixed rate of a phase that owes: when --timeout is up behind it), or by
+ * Ctrl-C; what is on the way is waited for, by --timeout at most, and for a second after Ctrl-C. */
 #include "clients/bench/load.h"
 
 #include <errno.h>
@@ -109,27 +111,32 @@ void worker_fini(struct worker *worker) {
 
 /* ---- which request when ----------------------------------------------------------------------------- */
 
-uint64_t worker_due(const struct worker *worker, const struct conn *conn) {
-    const struct phase *phase = worker->phase;
-
-    if (phase->interval == 0) return worker->now;
-    double step = phase->interval * (double)worker->conn_count;
-    return worker->tally.started + (uint64_t)(conn->due - step * (double)conn->out.to_build);
+/* When request NUMBER of the worker is due, nanoseconds from the start. */
+static double due_at(const struct worker *worker, uint64_t number) {
+    return worker->phase->offset + worker->phase->interval * (double)number;
 }
 
-/* What is due by now, nanoseconds from the start: of a timed load only what lies within its time. */
-static double due_by(const struct worker *worker) {
-    uint64_t elapsed = worker->now - worker->tally.started, time = worker->phase->time;
+/* The same of request NUMBER of those that are CONN's. */
+static double conn_due_at(const struct worker *worker, const struct conn *conn, uint64_t number) {
+    return due_at(worker, (uint64_t)(conn - worker->conns) + number * worker->conn_count);
+}
 
-    return (double)(time != 0 && elapsed >= time ? time - 1 : elapsed);
+uint64_t worker_due(const struct worker *worker, const struct conn *conn) {
+    if (worker->phase->interval == 0) return worker->now;
+    return worker->tally.started + (uint64_t)conn_due_at(worker, conn, conn->taken - conn->out.to_build);
+}
+
+static double elapsed(const struct worker *worker) {
+    return (double)(worker->now - worker->tally.started);
 }
 
 static void feed_rate(struct worker *worker, struct conn *conn) {
-    const struct phase *phase = worker->phase;
-    double until = due_by(worker);
+    uint64_t pipeline = worker->phase->pipeline;
+    double until = elapsed(worker);
 
-    while (conn->due <= until && worker->left > 0 && conn->waiting + conn->out.to_build < phase->pipeline) {
-        conn->due += phase->interval * (double)worker->conn_count;
+    while (conn->taken < conn->share && conn->waiting + conn->out.to_build < pipeline &&
+           conn_due_at(worker, conn, conn->taken) <= until) {
+        conn->taken++;
         conn->out.to_build++;
         worker->left--;
     }
@@ -154,20 +161,38 @@ void worker_feed(struct worker *worker, struct conn *conn) {
     if (!was_busy && conn_busy(conn)) worker->busy++;
 }
 
+void worker_take_back(struct worker *worker, struct conn *conn, uint64_t count) {
+    worker->left += count;
+    if (worker->phase->interval > 0) conn->taken -= count;
+}
+
+void worker_give_up(struct worker *worker, struct conn *conn) {
+    if (worker->phase->interval == 0) return;
+    worker->left -= conn->share - conn->taken;
+    conn->share = conn->taken;
+}
+
 /* At a fixed rate: hands out all that is due by now. */
 static void release(struct worker *worker) {
-    double until = due_by(worker);
+    double until = elapsed(worker);
 
-    while (worker->next <= until && worker->left > 0 && worker->open > 0) {
-        struct conn *conn = &worker->conns[worker->turn];
-        worker->turn = worker->turn + 1 == worker->conn_count ? 0 : worker->turn + 1;
-        worker->next += worker->phase->interval;
+    while (worker->next < worker->phase->requests && due_at(worker, worker->next) <= until && worker->open > 0) {
+        struct conn *conn = &worker->conns[worker->next++ % worker->conn_count];
         worker_feed(worker, conn);
         if (conn->out.to_build > 0) conn_write(conn);
     }
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------ */
+
+/* The share of connection INDEX at a fixed rate: each conn_count-th request. One that is not open has none. */
+static void begin_share(struct worker *worker, size_t index) {
+    struct conn *conn = &worker->conns[index];
+
+    conn->taken = 0;
+    conn->share = load_share(worker->phase->requests, worker->conn_count, index);
+    if (conn->fd < 0) worker_give_up(worker, conn);
+}
 
 static void begin(struct worker *worker, const struct phase *phase) {
     tally_init(&worker->tally);
@@ -177,8 +202,7 @@ static void begin(struct worker *worker, const struct phase *phase) {
     worker->left = phase->requests;
     worker->over = false;
     worker->over_since = 0;
-    worker->next = phase->offset;
-    worker->turn = 0;
+    worker->next = 0;
     worker->busy = 0;
     worker->now = load_now();
     keys_walk_init(&worker->walk, phase->first, worker->now + worker->index);
@@ -187,8 +211,8 @@ static void begin(struct worker *worker, const struct phase *phase) {
     worker->now = worker->looked = worker->tally.started = worker->tally.ended = load_now();
     for (size_t i = 0; i < worker->conn_count; i++) {
         struct conn *conn = &worker->conns[i];
-        conn->due = phase->offset + phase->interval * (double)i;
         conn->progress = worker->now;
+        begin_share(worker, i);
         if (phase->interval > 0) continue;
         worker_feed(worker, conn);
         if (conn->out.to_build > 0) conn_write(conn);
@@ -199,15 +223,33 @@ static bool time_is_up(const struct worker *worker) {
     return worker->phase->time != 0 && worker->now - worker->tally.started >= worker->phase->time;
 }
 
+/* Is it time to begin nothing more? */
+static bool issuing_ends(const struct worker *worker) {
+    const struct phase *phase = worker->phase;
+    uint64_t timeout = worker->plan->options->timeout * MILLISECOND;
+
+    if (!time_is_up(worker)) return false;
+    return !phase->owes || worker->now - worker->tally.started >= phase->time + timeout;
+}
+
 /* Nothing more is begun; what was given out and not begun comes back. */
 static void end_issuing(struct worker *worker) {
     worker->over = true;
     for (size_t i = 0; i < worker->conn_count; i++) {
         struct conn *conn = &worker->conns[i];
         bool was_busy = conn_busy(conn);
-        worker->left += conn->out.to_build;
+        worker_take_back(worker, conn, conn->out.to_build);
         conn->out.to_build = 0;
         if (was_busy && !conn_busy(conn)) worker->busy--;
+    }
+}
+
+/* The time is up, and --timeout behind it: what is on the way is not waited for any more. */
+static void lose_all(struct worker *worker) {
+    for (size_t i = 0; i < worker->conn_count; i++) {
+        struct conn *conn = &worker->conns[i];
+        if (conn->fd >= 0 && conn->waiting > 0)
+            conn_lose(conn, STROBE_SLICE("requests that were due were not answered within --timeout of the end"));
     }
 }
 
@@ -231,11 +273,13 @@ static void look(struct worker *worker) {
 /* Nanoseconds that the loop may sleep. */
 static uint64_t patience(const struct worker *worker) {
     const struct phase *phase = worker->phase;
-    double elapsed = (double)(load_now() - worker->tally.started), until = (double)LOOK;
+    double past = (double)(load_now() - worker->tally.started), until = (double)LOOK;
 
-    if (phase->interval > 0 && !worker->over && worker->next - elapsed < until) until = worker->next - elapsed;
-    if (phase->time != 0 && (double)phase->time - elapsed < until && !worker->over)
-        until = (double)phase->time - elapsed;
+    if (worker->over) return LOOK;
+    if (phase->interval > 0 && worker->next < phase->requests && due_at(worker, worker->next) - past < until)
+        until = due_at(worker, worker->next) - past;
+    if (phase->time != 0 && !time_is_up(worker) && (double)phase->time - past < until)
+        until = (double)phase->time - past;
     return until > 0 ? (uint64_t)until : 0;
 }
 
@@ -256,17 +300,24 @@ static void wait_and_serve(struct worker *worker) {
 static bool finished(const struct worker *worker) {
     if (worker->open == 0) return true;
     if (worker->over_since != 0 && worker->now - worker->over_since > SECOND) return true;
-    return worker->busy == 0 && (worker->over || worker->left == 0);
+    if (worker->busy != 0) return false;
+    return worker->over || (worker->left == 0 && (worker->phase->time == 0 || time_is_up(worker)));
 }
 
-/* Requests that were due before nothing more was begun, at a fixed rate. */
-static uint64_t intended(const struct worker *worker) {
-    const struct phase *phase = worker->phase;
-    double until = due_by(worker) - phase->offset;
-
-    if (phase->interval == 0 || until < 0) return 0;
-    uint64_t due = (uint64_t)(until / phase->interval) + 1;
+uint64_t phase_due(const struct phase *phase, double until) {
+    if (phase->interval == 0 || until < phase->offset) return 0;
+    uint64_t due = (uint64_t)((until - phase->offset) / phase->interval) + 1;
     return due < phase->requests ? due : phase->requests;
+}
+
+/* At a fixed rate: counts what was due and is not begun, unless somebody wanted it to end. */
+static void count_unsent(struct worker *worker) {
+    uint64_t taken = 0, due = worker->tally.intended;
+
+    if (!worker->phase->owes || worker->over_since != 0) return;
+    for (size_t i = 0; i < worker->conn_count; i++) taken += worker->conns[i].taken;
+    if (due > taken)
+        tally_fault(&worker->tally, TALLY_UNSENT, due - taken, STROBE_SLICE("requests that were due were never sent"));
 }
 
 void worker_run(struct worker *worker, const struct phase *phase) {
@@ -275,12 +326,16 @@ void worker_run(struct worker *worker, const struct phase *phase) {
     while (!finished(worker)) {
         wait_and_serve(worker);
         if (phase->interval > 0 && !worker->over) release(worker);
-        if (!worker->over) worker->tally.intended = intended(worker);
-        if (!worker->over && time_is_up(worker)) end_issuing(worker);
+        if (!worker->over) worker->tally.intended = phase_due(phase, elapsed(worker));
+        if (!worker->over && issuing_ends(worker)) {
+            end_issuing(worker);
+            if (phase->owes) lose_all(worker);
+        }
         if (worker->now - worker->looked >= LOOK) look(worker);
         atomic_store_explicit(&worker->done, tally_requests(&worker->tally), memory_order_relaxed);
         atomic_store_explicit(&worker->failed, tally_faults(&worker->tally), memory_order_relaxed);
     }
+    count_unsent(worker);
     worker->tally.ended = worker->now;
     worker->tally.cpu = load_cpu() - worker->tally.cpu;
 }

@@ -18,7 +18,8 @@
 
 /* A protocol: how requests look, and what reads replies. */
 struct door {
-    /* Fills RECIPES[LOAD_KINDS_COUNT] (inited by the caller). False: ERROR (OPTIONS_ERROR_TEXT) says what is wrong. */
+    /* Fills RECIPES[LOAD_KINDS_COUNT] (inited by the caller). False: ERROR (OPTIONS_ERROR_TEXT) says which option is
+     * not good. */
     bool (*recipes)(const struct bench_options *options, struct recipe *recipes, char *error);
 
     /* Reads replies out of LEN bytes at DATA and calls conn_replied() for each. Gives how many bytes it used; the rest,
@@ -47,6 +48,7 @@ struct phase {
     uint64_t first;    /* the first key, when they come in order: so many behind the first of all */
     uint64_t requests; /* LOAD_ENDLESS: until the time is over */
     uint64_t time;     /* nanoseconds; 0: until the requests are done */
+    bool owes;         /* at a fixed rate: what is due is sent, also behind the time's end, or is a fault */
     double interval;   /* nanoseconds between two requests of this worker; 0: as fast as it goes */
     double offset;     /* nanoseconds from the start to the first of them */
 };
@@ -69,8 +71,7 @@ struct worker {
     struct random chance;
     uint64_t now;
     uint64_t left;                 /* requests to begin */
-    double next;                   /* at a fixed rate: when the next of all is due, nanoseconds from the start */
-    size_t turn;                   /* whose it is */
+    uint64_t next;                 /* at a fixed rate: the first request whose time has not come */
     bool over;                     /* nothing more is begun */
     uint64_t over_since;           /* when Ctrl-C was seen, else 0 */
     uint64_t looked;               /* when deadlines were looked at */
@@ -85,6 +86,9 @@ void worker_fini(struct worker *worker);
 
 /* Runs PHASE to its end, or until plan->stop; worker->tally has the count. */
 void worker_run(struct worker *worker, const struct phase *phase);
+
+/* How many of PHASE's requests are due UNTIL then, nanoseconds from the start; 0 without a rate. */
+uint64_t phase_due(const struct phase *phase, double until);
 
 /* Part INDEX of TOTAL, cut into PARTS that differ by one at most; and the sum of the parts before it. */
 uint64_t load_share(uint64_t total, uint64_t parts, uint64_t index);
@@ -101,5 +105,12 @@ void worker_feed(struct worker *worker, struct conn *conn);
 
 /* When the request that CONN begins now was to be sent. */
 uint64_t worker_due(const struct worker *worker, const struct conn *conn);
+
+/* The last COUNT requests that CONN was given were not sent, or not taken: they come again, at a fixed rate as its own
+ * and with the times they had. */
+void worker_take_back(struct worker *worker, struct conn *conn, uint64_t count);
+
+/* CONN stays closed: what it was to send at a fixed rate nobody sends. */
+void worker_give_up(struct worker *worker, struct conn *conn);
 
 #endif

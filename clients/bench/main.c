@@ -12,10 +12,11 @@ static int load(const struct bench_options *options) {
     char error[OPTIONS_ERROR_TEXT];
     struct outcome *outcome = malloc(sizeof *outcome); /* histograms are too large for the stack */
 
-    if (outcome == NULL || !run(options, outcome, error)) {
+    enum run_result result = outcome == NULL ? RUN_FAILED : run(options, outcome, error);
+    if (result != RUN_DONE) {
         fprintf(stderr, "strobe-bench: %s\n", outcome == NULL ? "out of memory" : error);
         free(outcome);
-        return EXIT_FAULTS;
+        return result == RUN_REFUSED ? EXIT_OPTIONS : EXIT_FAULTS;
     }
     bool good = report(outcome, stdout, stderr) && tally_faults(&outcome->load) == 0;
     bool interrupted = outcome->interrupted;

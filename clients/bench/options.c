@@ -185,22 +185,38 @@ static bool read_flag(const struct option *option, const char *text, void *membe
     return true;
 }
 
+/* How the bounds of an option are said behind what it expects. */
+enum { BOUNDS_TEXT = 64 };
+
+static void say_range(const struct option *option, char text[BOUNDS_TEXT]) {
+    snprintf(text, BOUNDS_TEXT, " from %" PRIu64 " to %" PRIu64, option->least, option->most);
+}
+
+static void say_most(const struct option *option, char text[BOUNDS_TEXT]) {
+    snprintf(text, BOUNDS_TEXT, ", each up to %" PRIu64, option->most);
+}
+
+/* The bounds of times are whole hours and single milliseconds. */
+static void say_times(const struct option *option, char text[BOUNDS_TEXT]) {
+    snprintf(text, BOUNDS_TEXT, ", from %" PRIu64 "ms to %" PRIu64 "h", option->least, option->most / 3600000);
+}
+
 struct type {
     bool (*read)(const struct option *option, const char *text, void *member);
     const char *expects;
-    bool bounds; /* the error says the bounds, too */
+    void (*say_bounds)(const struct option *option, char text[BOUNDS_TEXT]); /* NULL: there are none, or EXPECTS does */
 };
 
 static const struct type types[] = {
-    [TYPE_TEXT] = {read_text, "a text whose length is", true},
-    [TYPE_COUNT] = {read_count, "a whole number", true},
-    [TYPE_TIME] = {read_time, "a time as 30 (seconds), 500ms, 30s, 5m or 1h", false},
-    [TYPE_SIZE] = {read_size, "bytes as 100, 64kb or 1mb, or from-to as 10-200, up to 512mb", false},
-    [TYPE_RATIO] = {read_ratio, "gets:sets as 10:1, 1:0 or 0:1", false},
-    [TYPE_DOOR] = {read_door, "resp, http or memcached", false},
-    [TYPE_DIST] = {read_dist, "uniform, zipf or sequential", false},
-    [TYPE_SCAN] = {read_count, "a whole number", true},
-    [TYPE_FLAG] = {read_flag, "nothing", false},
+    [TYPE_TEXT] = {read_text, "a text whose length is", say_range},
+    [TYPE_COUNT] = {read_count, "a whole number", say_range},
+    [TYPE_TIME] = {read_time, "a time as 30 (seconds), 500ms, 30s, 5m or 1h", say_times},
+    [TYPE_SIZE] = {read_size, "bytes as 100, 64kb or 1mb, or from-to as 10-200, up to 512mb", NULL},
+    [TYPE_RATIO] = {read_ratio, "gets:sets as 10:1, 1:0 or 0:1", say_most},
+    [TYPE_DOOR] = {read_door, "resp, http or memcached", NULL},
+    [TYPE_DIST] = {read_dist, "uniform, zipf or sequential", NULL},
+    [TYPE_SCAN] = {read_count, "a whole number", say_range},
+    [TYPE_FLAG] = {read_flag, "nothing", NULL},
 };
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
@@ -223,13 +239,13 @@ static void set_defaults(struct bench_options *all) {
 static bool store(struct reading *reading, size_t index, const char *text) {
     const struct option *option = &options[index];
     const struct type *type = &types[option->type];
+    char bounds[BOUNDS_TEXT] = "";
 
     if (reading->given[index]) return fail(reading, "--%s is given twice", option->name);
     reading->given[index] = true;
     if (type->read(option, text, (char *)reading->options + option->offset)) return true;
-    if (!type->bounds) return fail(reading, "--%s: expected %s, got \"%.60s\"", option->name, type->expects, text);
-    return fail(reading, "--%s: expected %s from %" PRIu64 " to %" PRIu64 ", got \"%.60s\"", option->name,
-                type->expects, option->least, option->most, text);
+    if (type->say_bounds != NULL) type->say_bounds(option, bounds);
+    return fail(reading, "--%s: expected %s%s, got \"%.60s\"", option->name, type->expects, bounds, text);
 }
 
 static size_t find_option(const char *name, size_t len) {

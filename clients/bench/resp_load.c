@@ -86,7 +86,10 @@ static bool make_command(const struct bench_options *options, struct recipe *rec
     bool good = false;
     int len = asprintf(&line, "%s\n", options->command);
 
-    if (len < 0) return false;
+    if (len < 0) {
+        recipe->no_memory = true;
+        return true;
+    }
     strobe_resp_parser_init(&parser, &limits);
     strobe_request_init(&request);
     enum strobe_parse answer = strobe_resp_parser_read(&parser, strobe_slice_make(line, (size_t)len), &request, &used);

@@ -50,6 +50,7 @@ struct run {
     bool has_barrier;
     _Atomic uint32_t stage; /* relaxed: for the progress line */
     atomic_uint at_work;    /* workers in the load; release: what they counted is for later, after join */
+    bool refused;           /* the door's recipes: the options are not good */
     int ended;              /* eventfd: threads that have ended */
     int signals;            /* signalfd */
 };
@@ -82,6 +83,8 @@ static struct phase phase_of(const struct run *run, enum stage stage, uint64_t i
     } else {
         phase.requests = load_share(options->requests, threads, index);
     }
+    if (phase.interval > 0 && phase.time != 0) phase.requests = phase_due(&phase, (double)(phase.time - 1));
+    phase.owes = phase.interval > 0 && stage == STAGE_LOAD;
     return phase;
 }
 
@@ -128,17 +131,19 @@ static bool fail(char *error, const char *what) {
     return false;
 }
 
-static bool init_plan(struct plan *plan, const struct bench_options *options, char *error) {
+static bool init_plan(struct run *run, const struct bench_options *options, char *error) {
     static const struct door *const doors[] = {
         [BENCH_RESP] = &resp_door, [BENCH_HTTP] = &http_door, [BENCH_MEMCACHED] = &memcached_door};
     const struct strobe_slice prefix = strobe_slice_make(options->key_prefix, strlen(options->key_prefix));
+    struct plan *plan = &run->plan;
 
     plan->options = options;
     plan->door = doors[options->door];
     keys_init(&plan->keys, prefix, (size_t)options->key_size, options->key_minimum, options->keys, options->dist);
     for (int i = 0; i < LOAD_KINDS_COUNT; i++) recipe_init(&plan->recipes[i]);
     if (!values_init(&plan->values, prefix)) return fail(error, "cannot begin");
-    if (!plan->door->recipes(options, plan->recipes, error)) return false;
+    run->refused = !plan->door->recipes(options, plan->recipes, error);
+    if (run->refused) return false;
     for (int i = 0; i < LOAD_KINDS_COUNT; i++) {
         errno = ENOMEM;
         if (plan->recipes[i].no_memory) return fail(error, "cannot begin");
@@ -187,7 +192,7 @@ static bool init_threads(struct run *run, char *error) {
 
 static bool init(struct run *run, const struct bench_options *options, char *error) {
     raise_file_limit(options->clients);
-    if (!init_signals(run, error) || !init_plan(&run->plan, options, error) || !init_threads(run, error)) return false;
+    if (!init_signals(run, error) || !init_plan(run, options, error) || !init_threads(run, error)) return false;
     run->wanted[STAGE_PREFILL] = options->prefill && run->thread_count > 0;
     run->wanted[STAGE_WARMUP] = options->warmup != 0;
     run->wanted[STAGE_LOAD] = true;
@@ -306,20 +311,26 @@ static void fini(struct run *run) {
     if (run->ended > 0) close(run->ended);
 }
 
-bool run(const struct bench_options *options, struct outcome *outcome, char *error) {
+enum run_result run(const struct bench_options *options, struct outcome *outcome, char *error) {
     struct run *all = calloc(1, sizeof *all);
+    enum run_result result = RUN_DONE;
 
     memset(outcome, 0, sizeof *outcome);
     outcome->options = options;
-    if (all == NULL) return fail(error, "cannot begin");
-    bool good = init(all, options, error);
-    if (good && !start(all, error)) return false; /* see join(): nothing may be taken from under threads that wait */
-    if (good) {
+    if (all == NULL) {
+        fail(error, "cannot begin");
+        return RUN_FAILED;
+    }
+    if (!init(all, options, error)) {
+        result = all->refused ? RUN_REFUSED : RUN_FAILED;
+    } else if (!start(all, error)) {
+        return RUN_FAILED; /* see join(): nothing may be taken from under threads that wait */
+    } else {
         watch(all, &outcome->interrupted);
         join(all);
         add_up(all, outcome);
     }
     fini(all);
     free(all);
-    return good;
+    return result;
 }

@@ -19,9 +19,12 @@ struct outcome {
     bool interrupted; /* by Ctrl-C */
 };
 
+/* REFUSED: the door cannot make requests of such options; FAILED: it could not begin. */
+enum run_result { RUN_DONE, RUN_REFUSED, RUN_FAILED };
+
 /* Does what OPTIONS (borrowed as long as OUTCOME) ask for. Blocks SIGINT and SIGTERM in the calling thread, and takes
- * them: the first ends the load, the second the process. False: ERROR (OPTIONS_ERROR_TEXT) says why it could not
- * begin. */
-bool run(const struct bench_options *options, struct outcome *outcome, char *error);
+ * them: the first ends the load, the second the process. Results: DONE; REFUSED, FAILED, and ERROR (OPTIONS_ERROR_TEXT)
+ * says why. */
+enum run_result run(const struct bench_options *options, struct outcome *outcome, char *error);
 
 #endif

@@ -28,6 +28,7 @@ enum load_kind {
     X(MALFORMED, "malformed_replies", "replies that were none, or none to what was asked")           \
     X(LOST, "lost_connections", "connections lost, or not answered on in time, or not opened again") \
     X(UNANSWERED, "unanswered_requests", "requests on the way when a connection was lost")           \
+    X(UNSENT, "unsent_requests", "requests that were due at the rate and never sent")                \
     X(SCAN, "scan_faults", "scans that were not whole, or failed")
 
 enum tally_fault {

@@ -15,6 +15,7 @@
 #include "server/clients.h"
 #include "server/command.h"
 #include "server/config.h"
+#include "server/latency.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/scans.h"
@@ -31,6 +32,7 @@ struct world {
     struct command_table *table;
     struct clients *clients;
     struct metrics *metrics;
+    struct latency *latency;
     struct scans *scans;
     struct log log;
     struct client client;
@@ -59,11 +61,13 @@ static void open_world(struct world *w) {
     w->table = command_table_new();
     w->clients = clients_new();
     w->metrics = metrics_new(1, 1);
+    w->latency = latency_new(1);
     log_init(&w->log, LOG_ERROR);
     w->services = services_new(&(struct services_parts){.map = w->map.map,
                                                         .commands = w->table,
                                                         .clients = w->clients,
                                                         .metrics = w->metrics,
+                                                        .latency = w->latency,
                                                         .log = &w->log,
                                                         .config = config,
                                                         .threads = 1});
@@ -94,6 +98,7 @@ static void close_world(struct world *w) {
     scans_free(w->scans);
     services_free(w->services);
     log_fini(&w->log);
+    latency_free(w->latency);
     metrics_free(w->metrics);
     clients_free(w->clients);
     command_table_free(w->table);
@@ -1022,12 +1027,24 @@ static void test_calls_hits_and_failures_are_counted(void **state) {
     ask(&w, "GET none");
     ask(&w, "MGET k k none");
     ask(&w, "GET");
+    ask(&w, "SET k v EX x");
+    ask(&w, "CLIENT NONE");
+    ask(&w, "NONE");
     metrics_add_up(w.metrics, &sum);
     assert_int_equal(sum.counters[METRICS_HITS], 3);
     assert_int_equal(sum.counters[METRICS_MISSES], 2);
     unsigned get = command_number(command_find(w.table, STROBE_SLICE("get")));
-    assert_int_equal(sum.commands[get], 3);
-    assert_int_equal(sum.commands_failed[get], 1);
+    unsigned set = command_number(command_find(w.table, STROBE_SLICE("set")));
+    unsigned client = command_number(command_find(w.table, STROBE_SLICE("client")));
+    assert_int_equal(sum.commands[get], 2);
+    assert_int_equal(sum.commands_failed[get], 0);
+    assert_int_equal(sum.commands_rejected[get], 1);
+    assert_int_equal(sum.commands[set], 2);
+    assert_int_equal(sum.commands_failed[set], 1);
+    assert_int_equal(sum.commands_rejected[set], 0);
+    assert_int_equal(sum.commands[client], 0);
+    assert_int_equal(sum.commands_rejected[client], 1);
+    assert_int_equal(sum.counters[METRICS_UNKNOWN_COMMANDS], 1);
     close_world(&w);
 }
 

@@ -28,18 +28,22 @@ static void test_sum_is_over_all_workers_since_the_reset(void **state) {
     uint64_t counts[LATENCY_BUCKETS];
     (void)state;
     assert_non_null(latency);
-    latency_add(latency_slot(latency, 0), 7, 3, 5);
-    latency_add(latency_slot(latency, 1), 7, 3, 1);
-    latency_add(latency_slot(latency, 1), 7, 20, 2);
-    latency_add(latency_slot(latency, 1), 8, 0, 1);
+    latency_add(latency_slot(latency, 0), 7, 3, 5, 9000);
+    latency_add(latency_slot(latency, 1), 7, 3, 1, 8500);
+    latency_add(latency_slot(latency, 1), 7, 20, 2, 2000000000);
+    latency_add(latency_slot(latency, 1), 8, 0, 1, 500);
     assert_int_equal(latency_histogram(latency, 7, counts), 8);
     assert_int_equal(counts[3], 6);
     assert_int_equal(counts[20], 2);
+    assert_int_equal(latency_time(latency, 7), 5 * 9000 + 8500 + 2 * UINT64_C(2000000000));
+    assert_int_equal(latency_time(latency, 8), 500);
     latency_reset_histograms(latency);
     assert_int_equal(latency_histogram(latency, 7, counts), 0);
-    latency_add(latency_slot(latency, 0), 7, 3, 1);
+    assert_int_equal(latency_time(latency, 7), 0);
+    latency_add(latency_slot(latency, 0), 7, 3, 1, 9001);
     assert_int_equal(latency_histogram(latency, 7, counts), 1);
     assert_int_equal(counts[3], 1);
+    assert_int_equal(latency_time(latency, 7), 9001);
     assert_int_equal(latency_histogram(latency, 8, counts), 0);
     latency_free(latency);
 }

@@ -25,7 +25,7 @@ SHAPE = {
     "options": ["door", "host", "port", "unix_socket", "clients", "threads", "pipeline", "gets", "sets", "command",
                 "keys", "key_minimum", "key_size", "dist", "size_min", "size_max", "ttl_ms", "rate", "check"],
     "faults": ["all", "error_replies", "wrong_values", "missing_keys", "malformed_replies", "lost_connections",
-               "unanswered_requests", "scan_faults", "first"],
+               "unanswered_requests", "unsent_requests", "scan_faults", "first"],
     "latency_ns": ["all", "get", "set", "command"],
     "rate": ["asked", "intended", "sent", "late_ns"],
     "prefill": ["keys", "elapsed_ns", "requests_per_second"],
@@ -147,6 +147,63 @@ class Good(unittest.TestCase):
             self.assertGreater(told["latency_ns"]["all"]["p90"], 100e6)
             status, told = figures(*options)
             self.assertLess(told["latency_ns"]["all"]["p90"], 100e6)
+
+    def test_a_stall_at_the_end_is_charged_whole(self):
+        """The reply to request 100 comes 300 ms behind the end: those that were due meanwhile are sent, and waited."""
+        lock = threading.Event()
+
+        def slow(words, count):
+            if count in (100, 101):
+                lock.wait(0.8)
+            return b"+OK\r\n"
+        with Fake(slow) as fake:
+            status, told = figures("--port", fake.port, "--clients", 2, "--ratio", "0:1", "--rate", 200, "--seconds", 1)
+        self.assertEqual((status, told["rate"]["intended"], told["requests"]), (0, 200, 200), told["faults"])
+        self.assertGreater(told["latency_ns"]["all"]["p50"], 300e6)
+
+    def test_what_was_due_and_could_not_be_sent_is_a_fault(self):
+        """A server that needs 50 ms for a request gets 100 of them a second, and 300 ms more for what is left."""
+        lock = threading.Event()
+
+        def slow(words, count):
+            lock.wait(0.05)
+            return b"+OK\r\n"
+        with Fake(slow) as fake:
+            status, told = figures("--port", fake.port, "--clients", 1, "--ratio", "0:1", "--rate", 100, "--seconds", 1,
+                                   "--timeout", "300ms")
+        faults = told["faults"]
+        self.assertEqual((status, told["rate"]["intended"]), (1, 100))
+        self.assertGreater(faults["unsent_requests"], 50)
+        self.assertEqual(told["requests"] + faults["unanswered_requests"] + faults["unsent_requests"], 100, faults)
+        self.assertLess(told["elapsed_ns"], 3e9)
+
+    def test_no_connection_takes_over_what_another_owes(self):
+        """One of two connections waits to the end; half of what was due meanwhile is its own, and waited."""
+        lock = threading.Event()
+
+        def slow(words, count):
+            if count == 100:
+                lock.wait(0.8)
+            return b"+OK\r\n"
+        with Fake(slow) as fake:
+            status, told = figures("--port", fake.port, "--clients", 2, "--ratio", "0:1", "--rate", 200, "--requests",
+                                   200)
+        self.assertEqual((status, told["rate"]["intended"], told["requests"]), (0, 200, 200), told["faults"])
+        self.assertGreater(told["latency_ns"]["all"]["p90"], 300e6)
+
+    def test_a_connection_that_ends_keeps_what_is_its_own(self):
+        """Each twentieth reply is late and announces its connection's end; what was on the way behind comes again."""
+        lock = threading.Event()
+
+        def last(words, count):
+            if count % 20 != 0:
+                return b"HTTP/1.1 204 No Content\r\n\r\n"
+            lock.wait(0.03)
+            return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+        with Fake(last, http=True) as fake:
+            status, told = figures("--door", "http", "--port", fake.port, "--clients", 3, "--pipeline", 4, "--ratio",
+                                   "0:1", "--rate", 500, "--seconds", "600ms")
+        self.assertEqual((status, told["rate"]["intended"], told["requests"]), (0, 300, 300), told["faults"])
 
     def test_scans_beside_the_load_are_whole(self):
         for door in self.doors:
@@ -545,8 +602,16 @@ class CommandLine(unittest.TestCase):
         with Fake(lambda words, n: b"+OK\r\n") as fake:
             for template, words in (('GET "k', "its quotes closed"), ("SET k x__value__", "a word of its own")):
                 status, _, errors = bench("--port", fake.port, "--command", template)
-                self.assertEqual(status, 1)
+                self.assertEqual(status, 2)
                 self.assertIn(words, errors)
+
+    def test_what_a_door_cannot_send_is_refused(self):
+        for options, words in ((("--door", "http", "--key-prefix", "a b"), "--key-prefix: expected characters"),
+                               (("--door", "memcached", "--key-size", 251), "keys of at most 250 bytes"),
+                               (("--door", "memcached", "--ttl", "721h"), "a --ttl of at most 30 days")):
+            status, _, errors = bench("--port", free_port(), *options)
+            self.assertEqual(status, 2)
+            self.assertIn(words, errors)
 
     def test_nobody_there_is_a_clear_error(self):
         status, _, errors = bench("--port", free_port())

@@ -423,6 +423,33 @@ class People(unittest.TestCase):
             self.assertIn(b"# CPU\r\n", client.ask("INFO", "keyspace", "cpu"))
             self.assertIn(b"cmdstat_get:calls=2,", client.ask("INFO", "commandstats"))
 
+    def test_commandstats_count_calls_errors_and_refusals_as_redis_does(self):
+        """The figures are those of redis-server 7.0.15 for the same lines, but that an unknown subcommand is refused
+        under the name of its container."""
+        lines = ("SET k v", "GET k", "GET", "SET k v EX x", "INCR k", "CLIENT NONE", "CLIENT", "NONE", "MULTI", "GET k",
+                 "SET k w", "WATCH k", "EXEC", "MULTI", "GET k", "GET k", "EXEC")
+        with Server() as server, server.client() as client:
+            for line in lines:
+                client.send(line.encode() + b"\r\n")
+                client.reply()
+            text, stats = client.ask("INFO", "commandstats").decode(), client.ask("INFO", "stats").decode()
+            found = re.findall(r"^cmdstat_(\S+):calls=(\d+),usec=\d+,usec_per_call=\d+\.\d\d,rejected_calls=(\d+),"
+                               r"failed_calls=(\d+)\r$", text, re.MULTILINE)
+            self.assertEqual({name: tuple(map(int, numbers)) for name, *numbers in found},
+                             {"get": (4, 1, 0), "set": (3, 0, 1), "incr": (1, 0, 1), "client": (0, 2, 0),
+                              "multi": (2, 0, 0), "exec": (2, 0, 0), "watch": (1, 0, 1)})
+            self.assertIn("\r\ntotal_commands_processed:14\r\n", stats)
+            self.assertIn("\r\ntotal_error_replies:7\r\n", stats)
+
+    def test_commandstats_have_the_time_of_commands(self):
+        with Server() as server, server.client() as client:
+            for _ in range(3):
+                client.ask("MSET", *[word for i in range(20000) for word in (f"key:{i}", "v")])
+            found = re.search(r"cmdstat_mset:calls=3,usec=(\d+),usec_per_call=([\d.]+),",
+                              client.ask("INFO", "commandstats").decode())
+            self.assertGreater(int(found[1]), 300)
+            self.assertAlmostEqual(float(found[2]), int(found[1]) / 3, delta=1)
+
     def test_client_list_shows_who_is_there(self):
         with Server("--threads", "2") as server, server.client() as one, server.client() as two:
             one.ask("CLIENT", "SETNAME", "first")

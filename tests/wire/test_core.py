@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import unittest
@@ -265,6 +266,15 @@ class Limits(unittest.TestCase):
             for client in clients:
                 self.assertEqual(client.ask("PING"), b"PONG")
             self.assertIn(b"\r\nmaxclients:20\r\n", clients[0].ask("INFO", "clients"))
+            for name in ("max-clients", "maxclients"):
+                self.assertEqual(clients[0].ask("CONFIG", "GET", name)[1], b"20")
+                with self.assertRaisesRegex(ReplyError, rf"'{name}'\) - The operating system is not able to handle "
+                                            "the specified number of clients, try with 20$"):
+                    clients[0].ask("CONFIG", "SET", name, 30)
+                self.assertEqual(clients[0].ask("CONFIG", "GET", name)[1], b"20")
+            self.assertEqual(clients[0].ask("CONFIG", "SET", "timeout", 0), b"OK")
+            self.assertEqual(clients[0].ask("CONFIG", "SET", "max-clients", 20), b"OK")
+            self.assertIn(b"\r\nmaxclients:20\r\n", clients[0].ask("INFO", "clients"))
             for _ in range(30):
                 with server.client() as beyond:
                     self.assertEqual(beyond.rest(), b"-ERR max number of clients reached\r\n")
@@ -424,6 +434,8 @@ class Signals(unittest.TestCase):
                     pass
             with open(log, encoding="ascii") as file:
                 self.assertIn("stopped", file.read())
+            with open(log + ".old", encoding="ascii") as file:
+                self.assertIn("server reloaded", file.read())
 
     def test_sighup_with_a_bad_file_changes_nothing(self):
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
@@ -433,6 +445,19 @@ class Signals(unittest.TestCase):
                 server.signal(signal.SIGHUP)
                 server.wait_log(r"nothing was changed: .*:1: max-clients: expected a whole number")
                 self.assertEqual(server.resp("PING"), b"PONG")
+                server.stop()
+                self.assertNotIn("server reloaded", server.log())
+
+    def test_sighup_with_a_log_that_cannot_be_opened_goes_on_with_the_old_one(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            with Server("--config", file.name) as server:
+                file.write("log-file = /nonexistent/log\n")
+                file.flush()
+                server.signal(signal.SIGHUP)
+                server.wait_log(r"cannot open the log file, keeps the old one")
+                self.assertEqual(server.resp("PING"), b"PONG")
+                server.stop()
+                self.assertNotIn("server reloaded", server.log())
 
 
 class Start(unittest.TestCase):
@@ -509,6 +534,26 @@ class Start(unittest.TestCase):
         if not has_address(socket.AF_INET6, "::1"):
             self.skipTest("this machine has no IPv6 loopback")
         self.assertEqual(self.control_of(source="::1", target="::1"), "reno")
+
+    def test_closed_standard_files_are_no_reason_to_die(self):
+        """It runs, and stops with 0, whichever of standard input, output and error are closed."""
+        with tempfile.TemporaryDirectory() as folder:
+            for closing in ("<&- >&- 2>&-", "2>&-", "<&-", ">&- 2>&-"):
+                path = os.path.join(folder, "notify")
+                with self.subTest(closing=closing), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                    manager.bind(path)
+                    manager.settimeout(strobe_test.PATIENCE)
+                    process = subprocess.Popen(
+                        ["sh", "-c", f'exec "$0" --port auto --http-port auto {closing}', strobe_test.binary()],
+                        stderr=subprocess.DEVNULL, env=dict(os.environ, NOTIFY_SOCKET=path))
+                    try:
+                        self.assertEqual(manager.recv(100), b"READY=1")
+                        process.terminate()
+                        self.assertEqual(process.wait(strobe_test.PATIENCE), 0)
+                    finally:
+                        process.kill()
+                        process.wait()
+                        os.unlink(path)
 
     def test_ready_is_told_to_the_service_manager(self):
         with tempfile.TemporaryDirectory() as folder:
