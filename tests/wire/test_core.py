@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import unittest
@@ -24,6 +25,11 @@ def few_descriptors():
     """For the process that becomes the server: 40 descriptors, and root may not raise that either."""
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+
+def address_space(size):
+    """For the process that becomes the server: SIZE bytes of addresses, as ulimit -v has it."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 SOCK_DIAG_BY_FAMILY, INET_DIAG_CONG, NETLINK_SOCK_DIAG = 20, 4, 4  # linux/sock_diag.h, inet_diag.h, netlink.h
@@ -465,6 +471,33 @@ class Start(unittest.TestCase):
             status, _, errors = strobe_test.run("--port", server.port, "--http-port", "0")
             self.assertEqual(status, 1)
             self.assertIn(f"port {server.port}: Address already in use", errors)
+
+    def test_flush_of_a_server_that_is_out_of_memory_leaves_it_alive(self):
+        """libuv ends the process when the thread for its first work cannot be made."""
+        with Server() as server:
+            if "malloc=jemalloc" not in server.log():
+                self.skipTest("a sanitizer wants more addresses than there are")
+        with Server("--threads", "2", before=address_space(300 << 20)) as server, server.client() as client:
+            value = bytes(20 << 20)
+            replies = []
+            for i in range(16):
+                client.send(request("SET", i, value))
+                replies.append(client.reply())
+            self.assertEqual(str(replies[-1]).split()[0], "OOM")
+            self.assertEqual(client.ask("FLUSHALL"), b"OK")
+            self.assertEqual(client.ask("SCAN", 0), [b"0", []])
+            self.assertEqual(client.ask("SET", "k", value), b"OK")
+
+    def test_pool_that_the_system_has_no_room_for_is_a_clear_error(self):
+        with Server() as server:
+            if "malloc=jemalloc" not in server.log():
+                self.skipTest("a sanitizer wants more addresses than there are")
+        done = subprocess.run([strobe_test.binary(), "--port", "auto", "--http-port", "0", "--threads", "2"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=strobe_test.PATIENCE,
+                              env={**os.environ, "UV_THREADPOOL_SIZE": "1024"}, preexec_fn=address_space(2 << 30),
+                              check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot start the threads of libuv's pool", done.stderr)
 
     def test_ipv6_is_served_beside_ipv4(self):
         if not has_address(socket.AF_INET6, "::1"):
