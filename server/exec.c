@@ -43,8 +43,8 @@
 enum {
     GRAVES_AT_FIRST = 64,
     BURIED_MAX = 16 << 20, /* bytes of values that wait to be freed */
-    OPEN_TRIES = 4,  /* scans closed to make room for a snapshot */
-    PREFETCHED = 128 /* keys asked for before the locks are taken: more would push each other out of the cache */
+    OPEN_TRIES = 4,        /* scans closed to make room for a snapshot */
+    PREFETCHED = 128       /* keys asked for before the locks are taken: more would push each other out of the cache */
 };
 
 /* A command that runs after the locks, and the replies of those between it and the next such one. */

@@ -11,7 +11,9 @@ import subprocess
 import tempfile
 import threading
 import unittest
+import urllib.parse
 
+import http_client
 import strobe_test
 from strobe_test import Client, ReplyError, Server, request
 
@@ -333,6 +335,39 @@ class Scans(unittest.TestCase):
                 self.assertIsNone(other.reply(), command)
                 self.assertEqual(greedy.exactly(300 * len(reply)), reply * 300)
                 self.assertEqual(greedy.reply(), b"OK")
+
+
+class Patterns(unittest.TestCase):
+    """No pattern stops a loop, whatever keys there are; each of these took seconds to minutes."""
+    KEY = b"a" * 65535
+    REFUSED = ("ERR the pattern is too long: 131072 bytes at most, and 128 between two stars if there is a ?, [ or "
+               "\\ in them")
+
+    def test_patterns_that_cannot_be_matched_quickly_are_refused(self):
+        with Server("--threads", "1") as server, server.client() as client:
+            client.ask("SET", self.KEY, "x")
+            for pattern in (b"*[" + b"b" * 2000000, b"*[" + b"b" * 200 + b"]*", b"*" + b"a?" * 20000 + b"b*",
+                            b"*" + rb"\a" * 65 + b"*"):
+                for words in (("KEYS", pattern), ("SCAN", 0, "COUNT", 5, "MATCH", pattern)):
+                    client.send(request(*words))
+                    self.assertEqual(str(client.reply()), self.REFUSED)
+                if len(pattern) < 60000:
+                    for query in (b"", b"&stream"):
+                        with http_client.Client(server.http_port) as http:
+                            http.send(http_client.get(b"/kv/?match=" + urllib.parse.quote_from_bytes(pattern).encode() +
+                                                      query))
+                            answer = http.reply()
+                        self.assertEqual(answer.status, 400)
+                        self.assertIn(b"The match is too long", answer.body)
+
+    def test_long_patterns_that_can_be_are_matched(self):
+        with Server("--threads", "1") as server, server.client() as client:
+            client.ask("SET", self.KEY, "x")
+            for pattern, found in ((b"*" + b"a" * 30000 + b"b", 0), (b"*" + b"a" * 30000 + b"b*", 0),
+                                   (b"*" + b"a" * 65534, 1), (rb"\a" * 65535, 1), (b"*[" + b"b" * 100000, 0),
+                                   (b"*[" + b"b" * 100000 + b"a]", 1), (b"*a" * 60000, 1), (b"?" * 65535 + b"*", 1)):
+                self.assertEqual(len(client.ask("KEYS", pattern)), found)
+                self.assertEqual(len(client.ask("SCAN", 0, "MATCH", pattern)[1]), found)
 
 
 class Timeouts(unittest.TestCase):
