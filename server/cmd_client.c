@@ -21,7 +21,10 @@
 #include "server/session.h"
 #include "server/text.h"
 
-enum { SHOWN = 128 }; /* bytes of a word that an error repeats */
+enum {
+    SHOWN = 128,    /* bytes of a word that an error repeats */
+    IDS_MAX = 16384 /* in one LIST, which writes a line for each, however often it is named */
+};
 
 /* -ERR with WORD in it, where FORMAT says "%.*s". */
 static void error_word(struct command_call *call, const char *before, struct strobe_slice word, const char *after) {
@@ -184,6 +187,10 @@ static void reply_in_order(struct command_call *call, const struct list *list, c
 
 static void list_ids(struct command_call *call) {
     size_t count = command_argc(call) - 3;
+    if (count > IDS_MAX) {
+        strobe_reply_errorf(call->reply, "ERR", "more than %d ids at once", (int)IDS_MAX);
+        return;
+    }
     uint64_t *ids = calloc(2 * count, sizeof *ids); /* as they were asked for, and sorted */
     struct list list = {.ids = ids, .count = count, .entries = calloc(count, sizeof(struct entry))};
     if (ids == NULL || list.entries == NULL) {

@@ -21,7 +21,11 @@
 #include "server/services.h"
 #include "server/settings.h"
 
-enum { NAME_MAX_LEN = 64, SHOWN = 128 };
+enum {
+    NAME_MAX_LEN = 64,
+    SHOWN = 128,
+    PATTERNS_MAX = 8192 /* bytes of GET's words, one more for each: every name is matched with every word */
+};
 
 static struct strobe_slice slice_of(const char *text) {
     return strobe_slice_make(text, strlen(text));
@@ -155,8 +159,18 @@ static void reply_parameter(struct command_call *call, const char *name) {
     reply_value(call, &parameter);
 }
 
+static bool patterns_fit(const struct command_call *call) {
+    size_t bytes = 0;
+    for (size_t i = 2; i < command_argc(call) && bytes <= PATTERNS_MAX; i++) bytes += command_arg(call, i).len + 1;
+    return bytes <= PATTERNS_MAX;
+}
+
 enum command_outcome cmd_config_get(struct command_call *call) {
     size_t count = 0;
+    if (!patterns_fit(call)) {
+        strobe_reply_errorf(call->reply, "ERR", "the patterns have more than %d bytes together", (int)PATTERNS_MAX);
+        return COMMAND_DONE;
+    }
     for (size_t i = 0; i < config_options(); i++) count += word_for(call, config_option_name(i)) != 0;
     for (size_t i = 0; i < ALIASES; i++) count += word_for(call, aliases[i].name) != 0;
     strobe_reply_map(call->reply, count);

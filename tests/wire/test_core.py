@@ -369,6 +369,24 @@ class Patterns(unittest.TestCase):
                 self.assertEqual(len(client.ask("KEYS", pattern)), found)
                 self.assertEqual(len(client.ask("SCAN", 0, "MATCH", pattern)[1]), found)
 
+    def test_introspection_takes_no_more_words_than_there_are_names_for(self):
+        refused = {("CONFIG", "GET"): "ERR the patterns have more than 8192 bytes together",
+                   ("COMMAND", "DOCS"): "ERR more than 512 commands at once",
+                   ("COMMAND", "INFO"): "ERR more than 512 commands at once"}
+        with Server("--threads", "1") as server, server.client() as client:
+            for command, words, most in ((("CONFIG", "GET"), b"*z*y", 1638), (("COMMAND", "DOCS"), b"get", 512),
+                                         (("COMMAND", "INFO"), b"get", 512)):
+                self.assertLessEqual(len(client.ask(*command, *[words] * most)), 1024)
+                client.send(request(*command, *[words] * (most + 1)))
+                self.assertEqual(str(client.reply()), refused[command])
+            self.assertEqual(client.ask("CLIENT", "LIST", "ID", *[99] * 16384), b"")
+            client.send(request("CLIENT", "LIST", "ID", *[99] * 16385))
+            self.assertEqual(str(client.reply()), "ERR more than 16384 ids at once")
+            client.send(request("COMMAND", "LIST", "FILTERBY", "PATTERN", b"[" + b"b" * 1024))
+            self.assertEqual(str(client.reply()), "ERR the pattern has more than 1024 bytes")
+            words = ("COMMAND", "LIST", "FILTERBY", "PATTERN", b"[" + b"b" * 1000 + b"g]et")
+            self.assertEqual(client.ask(*words), [b"get"])
+
 
 class Timeouts(unittest.TestCase):
     def test_half_an_inline_request_is_timed_out_with_an_error(self):
