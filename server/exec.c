@@ -262,6 +262,7 @@ STROBE_INSIDE static void run_all(struct exec *exec) {
     struct strobe_reply *reply = exec->call.reply;
     struct part *part = NULL;
     struct command_job *job;
+    size_t aside = 0; /* bytes of the replies that were put aside: together they are no more than the chain may have */
     strobe_reply_array(reply, exec->transaction->commands);
     for (const struct queued *queued = exec->transaction->first; queued != NULL; queued = queued->next) {
         if (!(queued->command->flags & COMMAND_AFTER)) {
@@ -269,10 +270,14 @@ STROBE_INSIDE static void run_all(struct exec *exec) {
             assert(job == NULL);
             continue;
         }
-        if (part != NULL) strobe_reply_aside_end(reply, &part->replies);
+        if (part != NULL) {
+            aside += strobe_out_pending(&part->replies.out);
+            strobe_reply_aside_end(reply, &part->replies);
+        }
         part = &exec->parts[exec->begun++];
         part->resp = exec->call.session->resp;
         strobe_reply_aside_begin(reply, &part->replies);
+        part->replies.out.max -= aside < part->replies.out.max ? aside : part->replies.out.max;
     }
     if (part != NULL) strobe_reply_aside_end(reply, &part->replies);
 }

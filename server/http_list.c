@@ -216,7 +216,7 @@ static void write_link(struct strobe_http_reply *reply, const struct http_list_q
     "Vary: Accept\r\n"
 
 static void answer_page(struct http_call *call, const struct http_list_query *query) {
-    size_t max = (size_t)worker_config(call->worker)->max_reply_buffer;
+    size_t max = call->reply.out->max;
     struct list_page page = {.values = query->values, .now = strobe_map_tick(call->map)};
     enum strobe_status status;
     uint64_t next = 0;

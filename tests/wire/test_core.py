@@ -80,6 +80,12 @@ def has_address(family, address):
     return True
 
 
+def peak(server):
+    """The most memory that SERVER ever had, in bytes."""
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) << 10
+
+
 def closed(reason):
     return rf"-> CLOSED \({reason}\)"
 
@@ -175,6 +181,19 @@ class BackPressure(unittest.TestCase):
             client.send(request("MGET", *["k"] * 50))
             server.wait_log(closed("reply-limit"))
             self.assertEqual(server.resp("PING"), b"PONG")
+
+    def test_reply_that_max_buffers_has_no_room_for_is_not_made_to_its_end(self):
+        keys, size = 60000, 16000  # copied into the reply: nearly a gigabyte
+        for attack in (request("MGET", *["k"] * keys),
+                       request("MULTI") + (request("INFO") + request("MGET", *["k"] * (keys // 20))) * 20 +
+                       request("EXEC")):
+            with Server("--threads", "1", "--max-buffers", "32mb", *DEBUG) as server, server.client() as client:
+                client.ask("SET", "k", b"x" * size)
+                before = peak(server)
+                client.send(attack)
+                server.wait_log(closed("buffer-limit"))
+                self.assertLess(peak(server) - before, 400 << 20)  # sanitizers need room too
+                self.assertEqual(server.resp("PING"), b"PONG")
 
     def test_largest_connection_goes_when_buffers_are_full(self):
         with Server("--max-buffers", "8mb", *DEBUG) as server:
