@@ -1,17 +1,24 @@
-/* glob.c - matching by going on, and going back to the last star only.
+/* glob.c - matching by going on, and never back to an earlier star.
  *
  * A pattern is a row of runs between stars. When the run after a star has matched, where it matched first is as good
  * a place as any for all that follows, so an earlier star is never asked again:
  *
  *     a*bc*d    a, then the first bc, then the last d
  *
- * A run is tried at most once at each byte of the key, which makes the bound pattern x key.
+ * The first run and the last have one place each. A run between two stars is tried at most once at each byte of the
+ * key, which makes the bound (its length x key): a billion steps, if both have 65,535 bytes. So one of plain bytes is
+ * searched by libc, in linear time, and one with more than that in it may not be long (strobe_glob_is_bounded).
  *
  * The odd cases are as redis-server 7's KEYS has them: `[z-a]` is `[a-z]`, an
  * unclosed `[` closes at the end of the pattern, a backslash at the end means itself, ranges compare signed
  * bytes, an escaped byte in a class ignores nocase, and an empty key matches the empty pattern only. */
 
 #include "protocol/glob.h"
+
+#include <assert.h>
+#include <string.h>
+
+static_assert(STROBE_GLOB_MAX == 131072 && STROBE_GLOB_RUN_MAX == 128, "STROBE_GLOB_REFUSED says so");
 
 /* A lowered byte as the signed number that ranges compare. */
 static int glob_fold(char c, bool nocase) {
@@ -71,35 +78,91 @@ static bool glob_one(struct strobe_slice pattern, size_t *at, char c, bool nocas
     return glob_same(pattern.data[*at - 1], c, nocase);
 }
 
-static bool glob_match(struct strobe_slice pattern, struct strobe_slice key, bool nocase) {
-    size_t p = 0;
-    size_t k = 0;
-    bool starred = false;
-    size_t run = 0;  /* the pattern after the last star */
-    size_t from = 0; /* where in the key that run is being tried */
+static bool glob_is_plain(char c) {
+    return c != '?' && c != '[' && c != '\\' && c != '*';
+}
 
-    if (key.len == 0) {
-        return pattern.len == 0;
+/* A run of elements without a star. */
+struct glob_run {
+    size_t start, end; /* in the pattern */
+    size_t len;        /* elements: bytes of a key */
+    bool is_plain;     /* every element is a byte that means itself */
+};
+
+/* The run that begins at AT, up to the next star or the end. */
+static struct glob_run glob_run(struct strobe_slice pattern, size_t at) {
+    struct glob_run run = {.start = at, .end = at, .is_plain = true};
+
+    while (run.end < pattern.len && pattern.data[run.end] != '*') {
+        run.is_plain = run.is_plain && glob_is_plain(pattern.data[run.end]);
+        (void)glob_one(pattern, &run.end, '\0', false);
+        run.len++;
     }
-    while (k < key.len) {
-        if (p < pattern.len && pattern.data[p] == '*') {
+    return run;
+}
+
+/* Do the bytes from AT on, of which KEY has enough, match RUN? */
+static bool glob_here(struct strobe_slice pattern, const struct glob_run *run, const char *at, bool nocase) {
+    for (size_t p = run->start; p < run->end; at++) {
+        if (pattern.data[p] == *at && glob_is_plain(*at)) {
             p++;
-            starred = true;
-            run = p;
-            from = k;
-        } else if (p < pattern.len && glob_one(pattern, &p, key.data[k], nocase)) {
-            k++;
-        } else if (starred && run < pattern.len) {
-            p = run;
-            k = ++from;
-        } else {
-            return starred && run == pattern.len;
+        } else if (!glob_one(pattern, &p, *at, nocase)) {
+            return false;
         }
     }
-    while (p < pattern.len && pattern.data[p] == '*') {
-        p++;
+    return true;
+}
+
+/* Moves *K to where RUN first matches in KEY from *K on. */
+static bool glob_find(struct strobe_slice pattern, const struct glob_run *run, struct strobe_slice key, size_t *k,
+                      bool nocase) {
+    if (run->is_plain && !nocase) {
+        const char *found = memmem(key.data + *k, key.len - *k, pattern.data + run->start, run->len);
+        if (found != NULL) *k = (size_t)(found - key.data);
+        return found != NULL;
     }
-    return p == pattern.len;
+    for (; key.len - *k >= run->len; ++*k) {
+        if (glob_here(pattern, run, key.data + *k, nocase)) return true;
+    }
+    return false;
+}
+
+/* What is from the star at AT on, and KEY from K on. */
+static bool glob_match_starred(struct strobe_slice pattern, size_t at, struct strobe_slice key, size_t k, bool nocase) {
+    for (;;) {
+        while (at < pattern.len && pattern.data[at] == '*') at++;
+        if (at == pattern.len) return true;
+        struct glob_run run = glob_run(pattern, at);
+        if (key.len - k < run.len) return false;
+        if (run.end == pattern.len) return glob_here(pattern, &run, key.data + key.len - run.len, nocase);
+        if (!glob_find(pattern, &run, key, &k, nocase)) return false;
+        k += run.len;
+        at = run.end;
+    }
+}
+
+static bool glob_match(struct strobe_slice pattern, struct strobe_slice key, bool nocase) {
+    size_t p = 0, k = 0;
+
+    if (key.len == 0) return pattern.len == 0;
+    for (; p < pattern.len && pattern.data[p] != '*'; k++) {
+        if (k == key.len || !glob_one(pattern, &p, key.data[k], nocase)) return false;
+    }
+    return p == pattern.len ? k == key.len : glob_match_starred(pattern, p, key, k, nocase);
+}
+
+bool strobe_glob_is_bounded(struct strobe_slice pattern) {
+    bool starred = false;
+
+    if (pattern.len > STROBE_GLOB_MAX) return false;
+    for (size_t at = 0; at < pattern.len;) {
+        struct glob_run run = glob_run(pattern, at);
+        bool is_tried = starred && run.end < pattern.len; /* at many places */
+        if (is_tried && !run.is_plain && run.end - run.start > STROBE_GLOB_RUN_MAX) return false;
+        starred = true;
+        at = run.end + 1;
+    }
+    return true;
 }
 
 bool strobe_glob_match(struct strobe_slice pattern, struct strobe_slice key) {

@@ -13,6 +13,10 @@
 #define STROBE_COMMAND_KEYS_MAX  ((size_t)65536)       /* keys in one MGET, MSET, DEL or EXEC */
 #define STROBE_COPY_MAX          ((size_t)16384)       /* values below are copied into replies, others borrowed */
 
+/* Globs: what a pattern may have for its matching to be a matter of milliseconds (protocol/glob.c). */
+#define STROBE_GLOB_MAX     ((size_t)131072) /* a key of which each byte is escaped, and two stars */
+#define STROBE_GLOB_RUN_MAX ((size_t)128)    /* between two stars, unless all bytes mean themselves */
+
 /* Requests, both doors. */
 #define STROBE_REQUEST_MAX_DEFAULT ((size_t)1 << 30) /* max-request: one request with its framing */
 #define STROBE_READ_SIZE           ((size_t)65536)   /* one read; the least room an input buffer offers */

@@ -2,9 +2,11 @@
  *
  *      small       copied
  *      large       extended in place, or copied to a draft: at once if that is little, else in slices, and put later
+ *      in EXEC     changed in place, if the command before made the blob
  *
- * They run outside of the lock (change.h), and in EXEC inside, where nothing can wait. A draft that was overtaken by
- * other changes DRAFTS_MAX times is made at once, so that it ends. On failure nothing is made.
+ * They run outside of the lock (change.h), and in EXEC inside, where nothing can wait. What is changed in place is
+ * written by the caller when the entry is put, so that a failure leaves the value as it was. A draft that was overtaken
+ * by other changes DRAFTS_MAX times is made at once, so that it ends. On failure nothing is made.
  * Not here: who reads the number and how a fault is told (cmd_strings.c, http_patch.c). */
 #include "server/amend.h"
 
@@ -64,8 +66,16 @@ static enum strobe_status write_large(struct amendment *amendment, const struct 
 
     if (bytes.len == 0) return make_shared(amendment, seen, seen->blob, len, entry);
     if (bytes.len == len && amendment->blob != NULL) return make_shared(amendment, seen, amendment->blob, len, entry);
+    if (amendment->exec != NULL && len == seen->len && exec_owns(amendment->exec, seen->blob)) {
+        amendment->own = seen->blob;
+        return make_shared(amendment, seen, seen->blob, len, entry);
+    }
     if (!draft_is_of(draft, seen, offset, bytes)) {
         if (!draft_begin(draft, amendment->map, seen, offset, bytes)) return STROBE_NO_MEMORY;
+        if (amendment->exec != NULL && !draft->is_extension && !exec_may_copy(amendment->exec, draft->room)) {
+            draft_end(draft, false);
+            return stay(amendment, AMEND_TOO_MUCH);
+        }
         amendment->is_later =
             amendment->may_wait && draft->begun <= DRAFTS_MAX && draft_left(draft) > STROBE_CHANGE_AT_ONCE;
         if (amendment->is_later) return STROBE_OK;

@@ -10,13 +10,15 @@
 #include "protocol/slice.h"
 #include "server/change.h"
 #include "server/draft.h"
+#include "server/exec.h"
 
 /* Why a value cannot be changed so: name, Redis's words for it. */
-#define AMEND_FAULT_LIST(X)                                   \
-    X(NONE, NULL)                                             \
-    X(NOT_INTEGER, "value is not an integer or out of range") \
-    X(OVERFLOW, "increment or decrement would overflow")      \
-    X(TOO_LONG, "string exceeds maximum allowed size (proto-max-bulk-len)")
+#define AMEND_FAULT_LIST(X)                                                 \
+    X(NONE, NULL)                                                           \
+    X(NOT_INTEGER, "value is not an integer or out of range")               \
+    X(OVERFLOW, "increment or decrement would overflow")                    \
+    X(TOO_LONG, "string exceeds maximum allowed size (proto-max-bulk-len)") \
+    X(TOO_MUCH, "the transaction would copy more than max-buffers leaves room for, nothing was changed")
 
 enum amend_fault {
 #define AMEND_FAULT_ENUM(name, text) AMEND_##name,
@@ -35,9 +37,11 @@ struct amendment {
     bool may_wait;       /* what takes long may be left to draft_step */
     int64_t amount;      /* to add */
     size_t max;          /* bytes that a value may have */
+    struct exec *exec;   /* that runs the command; NULL: none does */
 
     enum amend_fault fault; /* not NONE: the entry stays as it is */
     bool is_later;          /* nothing was changed: ask again when the draft is whole */
+    struct strobe_blob *own; /* exec's own blob, in which the bytes are to be put when the entry was; NULL: they are */
     int64_t number;         /* the new length, or the new number */
 };
 

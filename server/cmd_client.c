@@ -21,7 +21,10 @@
 #include "server/session.h"
 #include "server/text.h"
 
-enum { SHOWN = 128 }; /* bytes of a word that an error repeats */
+enum {
+    SHOWN = 128,    /* bytes of a word that an error repeats */
+    IDS_MAX = 16384 /* in one LIST, which writes a line for each, however often it is named */
+};
 
 /* -ERR with WORD in it, where FORMAT says "%.*s". */
 static void error_word(struct command_call *call, const char *before, struct strobe_slice word, const char *after) {
@@ -50,8 +53,10 @@ static const char *flags_of(const struct client *client, char flags[8]) {
     return flags;
 }
 
-static void describe(struct text *text, const struct client *client, uint64_t now) {
-    const char *command = atomic_load_explicit(&client->command, memory_order_relaxed);
+/* RUNNING: what it runs now, which the client itself learns when that is done; NULL: it is not the one who asks. */
+static void describe(struct text *text, const struct client *client, const char *running, uint64_t now) {
+    const char *last = atomic_load_explicit(&client->command, memory_order_relaxed);
+    const char *command = running != NULL ? running : last;
     size_t held = atomic_load_explicit(&client->input_held, memory_order_relaxed);
     size_t input = atomic_load_explicit(&client->input_memory, memory_order_relaxed);
     size_t output = atomic_load_explicit(&client->output_memory, memory_order_relaxed);
@@ -75,7 +80,9 @@ struct list {
     struct text text;
     uint64_t now_ms;
     const struct client *only; /* NULL: all */
-    const uint64_t *ids;       /* COUNT of them, sorted; NULL: all */
+    const struct client *asking;
+    const char *running; /* by ASKING */
+    const uint64_t *ids; /* COUNT of them, sorted; NULL: all */
     size_t count;
     struct entry *entries; /* what was listed of IDS, at most COUNT */
     size_t listed;
@@ -101,7 +108,7 @@ static bool list_client(void *context, struct client *client) {
     }
     if (client_has(client, CLIENT_KILLED)) return true;
     size_t start = text_slice(&list->text).len;
-    describe(&list->text, client, list->now_ms);
+    describe(&list->text, client, client == list->asking ? list->running : NULL, list->now_ms);
     if (list->entries != NULL) {
         list->entries[list->listed++] =
             (struct entry){.id = client->id, .start = start, .len = text_slice(&list->text).len - start};
@@ -111,6 +118,8 @@ static bool list_client(void *context, struct client *client) {
 
 static void make_list(struct command_call *call, struct list *list) {
     list->now_ms = strobe_map_tick(call->map);
+    list->asking = call->session->client;
+    list->running = call->exec != NULL ? "exec" : call->command->name; /* as Redis has it */
     text_init(&list->text);
     clients_visit(services_clients(call->services), list_client, list);
 }
@@ -184,6 +193,10 @@ static void reply_in_order(struct command_call *call, const struct list *list, c
 
 static void list_ids(struct command_call *call) {
     size_t count = command_argc(call) - 3;
+    if (count > IDS_MAX) {
+        strobe_reply_errorf(call->reply, "ERR", "more than %d ids at once", (int)IDS_MAX);
+        return;
+    }
     uint64_t *ids = calloc(2 * count, sizeof *ids); /* as they were asked for, and sorted */
     struct list list = {.ids = ids, .count = count, .entries = calloc(count, sizeof(struct entry))};
     if (ids == NULL || list.entries == NULL) {

@@ -11,6 +11,9 @@
 #include "server/services.h"
 #include "server/syntax.h"
 
+/* Names in one INFO or DOCS, each of which writes kilobytes; bytes of a pattern, with which every name is matched. */
+enum { NAMES_MAX = 512, PATTERN_MAX = 1024 };
+
 static struct strobe_slice slice_of(const char *text) {
     return strobe_slice_make(text, strlen(text));
 }
@@ -193,6 +196,13 @@ static void write_info(struct strobe_reply *reply, const struct command *command
     }
 }
 
+/* Are the names of CALL, which begin with word 2, few enough? An error is written when not. */
+static bool names_fit(struct command_call *call) {
+    if (command_argc(call) - 2 <= NAMES_MAX) return true;
+    strobe_reply_errorf(call->reply, "ERR", "more than %d commands at once", (int)NAMES_MAX);
+    return false;
+}
+
 static enum command_outcome info_all(struct command_call *call) {
     strobe_reply_array(call->reply, count_containers());
     for (unsigned i = 0; i < command_count(); i++) {
@@ -207,6 +217,7 @@ enum command_outcome cmd_command(struct command_call *call) {
 
 enum command_outcome cmd_command_info(struct command_call *call) {
     if (command_argc(call) == 2) return info_all(call);
+    if (!names_fit(call)) return COMMAND_DONE;
     strobe_reply_array(call->reply, command_argc(call) - 2);
     for (size_t i = 2; i < command_argc(call); i++) {
         write_info(call->reply, command_find(services_commands(call->services), command_arg(call, i)));
@@ -256,6 +267,7 @@ enum command_outcome cmd_command_docs(struct command_call *call) {
         }
         return COMMAND_DONE;
     }
+    if (!names_fit(call)) return COMMAND_DONE;
     size_t found = 0;
     for (size_t i = 2; i < command_argc(call); i++) found += command_find(table, command_arg(call, i)) != NULL;
     strobe_reply_map(call->reply, found);
@@ -286,6 +298,10 @@ enum command_outcome cmd_command_list(struct command_call *call) {
                   (command_is(call, 3, "MODULE") || command_is(call, 3, "ACLCAT") || command_is(call, 3, "PATTERN"));
     if (command_argc(call) != 2 && !filter) {
         command_error_syntax(call);
+        return COMMAND_DONE;
+    }
+    if (filter && command_arg(call, 4).len > PATTERN_MAX) {
+        strobe_reply_errorf(call->reply, "ERR", "the pattern has more than %d bytes", (int)PATTERN_MAX);
         return COMMAND_DONE;
     }
     size_t count = 0;

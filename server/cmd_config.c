@@ -22,7 +22,11 @@
 #include "server/services.h"
 #include "server/settings.h"
 
-enum { NAME_MAX_LEN = 64, SHOWN = 128 };
+enum {
+    NAME_MAX_LEN = 64,
+    SHOWN = 128,
+    PATTERNS_MAX = 8192 /* bytes of GET's words, one more for each: every name is matched with every word */
+};
 
 static struct strobe_slice slice_of(const char *text) {
     return strobe_slice_make(text, strlen(text));
@@ -32,12 +36,12 @@ static struct strobe_slice slice_of(const char *text) {
 
 /* What Redis's names stand for. */
 enum kind {
-    KIND_OPTION,  /* one of ours, in the same units */
-    KIND_SECONDS, /* one of ours, a time */
-    KIND_MICROSECONDS,
-    KIND_LEVEL,     /* one of ours, a log level */
-    KIND_FIXED,     /* always the same; to set that is allowed */
-    KIND_IMMUTABLE, /* the same, but Redis does not change it either */
+    KIND_OPTION,       /* one of ours, in the same units */
+    KIND_SECONDS,      /* one of ours, a time */
+    KIND_MICROSECONDS, /* the same; -1 is never, which is the most that ours can be */
+    KIND_LEVEL,        /* one of ours, a log level */
+    KIND_FIXED,        /* always the same; to set that is allowed */
+    KIND_IMMUTABLE,    /* the same, but Redis does not change it either */
     KIND_PROTECTED
 };
 
@@ -129,6 +133,16 @@ static struct strobe_slice level_text(struct strobe_slice ours) {
     return ours;
 }
 
+static void reply_microseconds(struct command_call *call, size_t option, uint64_t ms) {
+    uint64_t least, most;
+    config_option_bounds(option, &least, &most);
+    if (ms == most) {
+        strobe_reply_bulk(call->reply, STROBE_SLICE("-1"));
+    } else {
+        strobe_reply_bulk_uint64(call->reply, ms * 1000);
+    }
+}
+
 /* Under Redis's name an option that is not set is "", and a time in seconds. */
 static void reply_value(struct command_call *call, const struct parameter *parameter) {
     const struct config *config = services_config(call->services);
@@ -145,7 +159,7 @@ static void reply_value(struct command_call *call, const struct parameter *param
     } else if (parameter->alias->kind == KIND_SECONDS) {
         strobe_reply_bulk_uint64(call->reply, (config->idle_timeout + 999) / 1000);
     } else if (parameter->alias->kind == KIND_MICROSECONDS) {
-        strobe_reply_bulk_uint64(call->reply, config->slowlog_threshold * 1000);
+        reply_microseconds(call, parameter->option, config->slowlog_threshold);
     } else if (parameter->alias->kind == KIND_LEVEL) {
         strobe_reply_bulk(call->reply, level_text(value));
     } else {
@@ -162,8 +176,18 @@ static void reply_parameter(struct command_call *call, const char *name) {
     reply_value(call, &parameter);
 }
 
+static bool patterns_fit(const struct command_call *call) {
+    size_t bytes = 0;
+    for (size_t i = 2; i < command_argc(call) && bytes <= PATTERNS_MAX; i++) bytes += command_arg(call, i).len + 1;
+    return bytes <= PATTERNS_MAX;
+}
+
 enum command_outcome cmd_config_get(struct command_call *call) {
     size_t count = 0;
+    if (!patterns_fit(call)) {
+        strobe_reply_errorf(call->reply, "ERR", "the patterns have more than %d bytes together", (int)PATTERNS_MAX);
+        return COMMAND_DONE;
+    }
     for (size_t i = 0; i < config_options(); i++) count += word_for(call, config_option_name(i)) != 0;
     for (size_t i = 0; i < ALIASES; i++) count += word_for(call, aliases[i].name) != 0;
     strobe_reply_map(call->reply, count);
@@ -258,12 +282,12 @@ static bool set_alias(struct setting *setting, const struct parameter *parameter
     }
     config_option_bounds(parameter->option, &least, &most);
     uint64_t up = alias->kind == KIND_MICROSECONDS ? 1000 : 1, down = alias->kind == KIND_SECONDS ? 1000 : 1;
-    least = least / down * up;
-    most = most / down * up;
-    if (number < 0 || (uint64_t)number < least || (uint64_t)number > most) {
-        return refuse(setting, alias->name, "argument must be between %llu and %llu inclusive",
-                      (unsigned long long)least, (unsigned long long)most);
+    int64_t from = alias->kind == KIND_MICROSECONDS ? -1 : (int64_t)(least / down), to = (int64_t)(most / down * up);
+    if (number < from || number > to) {
+        return refuse(setting, alias->name, "argument must be between %lld and %lld inclusive", (long long)from,
+                      (long long)to);
     }
+    if (number < 0) number = to;
     if (up > 1) snprintf(text, CONFIG_VALUE_TEXT, "%llums", (unsigned long long)(((uint64_t)number + up - 1) / up));
     if (config_set(fresh, parameter->option, text, error)) return true;
     return refuse(setting, alias->name, "%s", error);

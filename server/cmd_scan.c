@@ -48,6 +48,13 @@ static bool read_cursor(struct strobe_slice word, uint64_t *cursor) {
     return strobe_number_parse_uint64(strobe_slice_make(word.data + zeros, word.len - zeros), cursor);
 }
 
+/* Can PATTERN be matched with many keys? An error is written when not. */
+static bool fits(struct command_call *call, struct strobe_slice pattern) {
+    if (strobe_glob_is_bounded(pattern)) return true;
+    strobe_reply_error(call->reply, "ERR", STROBE_GLOB_REFUSED);
+    return false;
+}
+
 /* Reads SCAN's options. An error is written when it answers false. */
 static bool read_scan_options(struct command_call *call, struct scans_query *query, struct scan_page *page) {
     for (size_t i = 2; i < command_argc(call); i++) {
@@ -60,6 +67,7 @@ static bool read_scan_options(struct command_call *call, struct scans_query *que
             query->count = (uint64_t)count;
         } else if (more && command_is(call, i, "MATCH")) {
             query->match = command_arg(call, ++i);
+            if (!fits(call, query->match)) return false;
             query->has_match = !strobe_slice_equal(query->match, STROBE_SLICE("*"));
         } else if (more && command_is(call, i, "TYPE")) {
             query->nothing = !command_is(call, ++i, "string");
@@ -97,7 +105,13 @@ enum command_outcome cmd_scan(struct command_call *call) {
     strobe_reply_aside_end(reply, &aside);
     if (status != STROBE_OK) {
         strobe_reply_aside_drop(&aside);
-        command_error_status(call, status);
+        if (status == STROBE_TOO_BIG) {
+            strobe_reply_error(reply, "ERR",
+                               "that pattern costs too much for a page that was given before; ask for it "
+                               "with the pattern that it was given with");
+        } else {
+            command_error_status(call, status);
+        }
         return COMMAND_DONE;
     }
     strobe_reply_array(reply, 2);
@@ -135,7 +149,7 @@ static enum strobe_visit meet_key(void *context, const struct strobe_entry *entr
     struct keys *keys = context;
     struct strobe_slice key, pattern = strobe_slice_make(keys->pattern, keys->pattern_len);
     key.data = strobe_entry_key(entry, &key.len);
-    keys->steps += (uint64_t)key.len * pattern.len;
+    keys->steps += strobe_glob_steps(pattern, key);
     if (strobe_glob_match(pattern, key)) {
         if (keys->tells) {
             strobe_reply_bulk(keys->reply, key);
@@ -155,11 +169,7 @@ static enum command_slice give_up(const struct keys *keys, struct strobe_reply *
     return COMMAND_SLICE_DONE;
 }
 
-static enum command_slice keys_slice(struct command_job *job, struct strobe_reply *reply) {
-    struct keys *keys = (struct keys *)job;
-    keys->reply = reply;
-    keys->met = 0;
-    keys->steps = 0;
+static enum command_slice read_keys(struct keys *keys, struct strobe_reply *reply) {
     enum strobe_status status =
         strobe_snapshot_read(keys->snapshot, &keys->position, NULL, SLICE_PLACES, meet_key, keys);
     keys->failures = status == STROBE_NO_MEMORY ? keys->failures + 1 : 0;
@@ -172,7 +182,15 @@ static enum command_slice keys_slice(struct command_job *job, struct strobe_repl
     strobe_reply_array(reply, keys->count);
     if (keys->count == 0) return COMMAND_SLICE_DONE;
     /* At once: a snapshot that was read to its end counts as finished, and those are the first to be closed. */
-    return keys_slice(job, reply);
+    return read_keys(keys, reply);
+}
+
+static enum command_slice keys_slice(struct command_job *job, struct strobe_reply *reply) {
+    struct keys *keys = (struct keys *)job;
+    keys->reply = reply;
+    keys->met = 0;
+    keys->steps = 0;
+    return read_keys(keys, reply);
 }
 
 static void keys_free(void *argument) {
@@ -189,6 +207,7 @@ static void keys_release(struct command_job *job) {
 
 enum command_outcome cmd_keys(struct command_call *call) {
     struct strobe_slice pattern = command_arg(call, 1);
+    if (!fits(call, pattern)) return COMMAND_DONE;
     struct keys *keys = calloc(1, sizeof *keys + pattern.len);
     enum strobe_status status = STROBE_NO_MEMORY;
     if (keys != NULL) status = command_snapshot(call, &keys->snapshot);
@@ -204,6 +223,7 @@ enum command_outcome cmd_keys(struct command_call *call) {
     enum command_slice slice = COMMAND_SLICE_MORE;
     for (unsigned i = 0; slice == COMMAND_SLICE_MORE && i < SLICES_IN_CALL; i++) {
         if (strobe_out_pending(call->reply->out) >= STROBE_REPLY_HIGH_WATER) break;
+        if (keys->steps >= SLICE_GLOB_STEPS) break; /* those were as long as all of them may be */
         slice = keys_slice(&keys->job, call->reply);
     }
     if (slice == COMMAND_SLICE_DONE) {

@@ -13,6 +13,7 @@
 #include "server/amend.h"
 #include "server/change.h"
 #include "server/commands.h"
+#include "server/exec.h"
 #include "server/hold.h"
 #include "server/session.h"
 
@@ -487,7 +488,7 @@ static enum strobe_status make_value(const struct change *change, const struct s
 
 /* What both doors need to know of CALL. */
 static struct amendment amendment_of(const struct command_call *call, const struct strobe_key *key) {
-    return (struct amendment){.map = call->map, .key = key, .max = command_value_max(call)};
+    return (struct amendment){.map = call->map, .key = key, .max = command_value_max(call), .exec = call->exec};
 }
 
 static enum strobe_status make_added(void *context, const struct seen *seen, struct strobe_entry **entry) {
@@ -553,17 +554,31 @@ static enum strobe_status make_overwritten(void *context, const struct seen *see
     return amend_overwrite(context, seen, entry);
 }
 
+/* In EXEC, inside, when the entry was put: puts the bytes in place, and says what blob nobody else has seen. */
+static void own(struct exec *exec, const struct amendment *amendment) {
+    const struct draft *draft = amendment->draft;
+    if (amendment->own != NULL) {
+        memcpy(strobe_blob_bytes(amendment->own, NULL) + amendment->offset, amendment->bytes.data,
+               amendment->bytes.len);
+        exec_own(exec, amendment->own);
+    } else if (draft->blob != NULL && (!draft->is_extension || exec_owns(exec, draft->blob))) {
+        exec_own(exec, draft->blob);
+    }
+}
+
 /* Puts the value, unless it is not ready: false. Else the reply is written. */
 static bool writing_put(struct writing *writing) {
     struct amendment *amendment = &writing->amendment;
     struct command_call *call = &writing->call;
     enum strobe_status status = change_entry(call, &writing->key, writing->make, amendment);
     if (status == STROBE_OK && amendment->is_later) return false;
+    if (status == STROBE_OK && amendment->fault == AMEND_NONE && call->exec != NULL) own(call->exec, amendment);
     draft_end(&writing->draft, status == STROBE_OK);
     if (status != STROBE_OK) {
         command_error_status(call, status);
     } else if (amendment->fault != AMEND_NONE) {
-        strobe_reply_error(call->reply, "ERR", amend_fault_text(amendment->fault));
+        strobe_reply_error(call->reply, amendment->fault == AMEND_TOO_MUCH ? "OOM" : "ERR",
+                           amend_fault_text(amendment->fault));
     } else {
         strobe_reply_integer(call->reply, amendment->number);
     }

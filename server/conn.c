@@ -73,7 +73,8 @@ enum {
     LOW_WATER = STROBE_REPLY_HIGH_WATER / 2,
     TOGETHER_MAX = STROBE_REPLY_HIGH_WATER / 4, /* bytes of replies that may wait for those of others */
     LINGER_MS = 1000,
-    FLUSH_MS = 30000, /* for the last replies when request-timeout is off */
+    TAKEN_AT_ONCE = 16 << 20, /* bytes: more than a socket takes */
+    FLUSH_MS = 30000,         /* for the last replies when request-timeout is off */
     KEEPALIVE_S = 300
 };
 
@@ -437,11 +438,26 @@ static void time_out(struct conn *conn) {
     }
 }
 
+/* The most that its replies may have. Beyond max-buffers the connection would be closed as soon as the command is done,
+ * so it need not make more than that, and what a socket takes before one looks. */
+static uint64_t most_unsent(const struct conn *conn) {
+    const struct config *config = worker_config(conn->worker);
+    uint64_t all = config->max_buffers + TAKEN_AT_ONCE;
+
+    return all < config->max_reply_buffer ? all : config->max_reply_buffer;
+}
+
+/* Replies were more than OUT may have: more than whose limit? */
+static enum conn_reason limit_passed(const struct conn *conn) {
+    return conn->out.max < worker_config(conn->worker)->max_reply_buffer ? CONN_REASON_BUFFER_LIMIT
+                                                                         : CONN_REASON_REPLY_LIMIT;
+}
+
 void conn_check(struct conn *conn) {
     uint64_t now = worker_now(conn->worker);
 
     if (conn->state == STATE_CLOSED) return;
-    uint64_t most = worker_config(conn->worker)->max_reply_buffer;
+    uint64_t most = most_unsent(conn);
     if (most >= strobe_out_pending(&conn->out)) conn->out.max = most; /* SIGHUP may have changed it */
     if (conn->writing > 0 && uv_stream_get_write_queue_size(&conn->uv.stream) != conn->unsent) {
         conn->unsent = uv_stream_get_write_queue_size(&conn->uv.stream);
@@ -494,8 +510,7 @@ static void settle(struct conn *conn) {
     write_out(conn);
     if (conn->state == STATE_CLOSED) return;
     if (strobe_out_status(&conn->out) != STROBE_BUF_OK) {
-        conn_close(conn,
-                   strobe_out_status(&conn->out) == STROBE_BUF_FULL ? CONN_REASON_REPLY_LIMIT : CONN_REASON_NO_MEMORY);
+        conn_close(conn, strobe_out_status(&conn->out) == STROBE_BUF_FULL ? limit_passed(conn) : CONN_REASON_NO_MEMORY);
         return;
     }
     size_t pending = strobe_out_pending(&conn->out);
@@ -882,11 +897,10 @@ static int open_stream(struct conn *conn) {
 
 void conn_start(struct conn *conn) {
     struct worker *worker = conn->worker;
-    const struct config *config = worker_config(worker);
     struct metrics_slot *metrics = worker_metrics(worker);
 
-    strobe_buf_init(&conn->in, config->max_request + 2 * STROBE_READ_SIZE);
-    strobe_out_init(&conn->out, worker_out_pool(worker), config->max_reply_buffer);
+    strobe_buf_init(&conn->in, worker_config(worker)->max_request + 2 * STROBE_READ_SIZE);
+    strobe_out_init(&conn->out, worker_out_pool(worker), most_unsent(conn));
     conn->read_at = conn->sent_at = worker_now(worker);
     conn->client.since_ms = worker_wall(worker);
     atomic_store_explicit(&conn->client.active_ms, conn->client.since_ms, memory_order_relaxed);

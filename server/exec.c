@@ -16,8 +16,11 @@
  *     part 0        | part 1: KEYS  aside | part 2: SCAN  aside |
  *     to the reply    afterwards  spliced    afterwards  spliced
  *
- * What the commands take out of the map is freed when the locks are left, and values of 16 KiB and more wait for EXEC
- * as blobs, so they are shared and not copied. SETRANGE and APPEND may copy inside.
+ * What the commands take out of the map is freed when the locks are left, but for what is beyond BURIED_MAX: a short
+ * request could have it hold any number of old values. Values of 16 KiB and more wait for EXEC as blobs, so they are
+ * shared and not copied. SETRANGE and APPEND may copy inside. A row of them copies once: what the one made is changed
+ * in place by the next, since nobody else can have seen it (OWN). Of what is copied all the same, in turn with a COPY
+ * say, there is no more than max-buffers leaves room for.
  *
  * On failure: what EXEC needs for itself (parts, snapshots, empty tables) comes before the first change; without memory
  * for it nothing happens, or the one command fails that needs it. A command that fails writes its error, and the others
@@ -39,8 +42,9 @@
 
 enum {
     GRAVES_AT_FIRST = 64,
-    OPEN_TRIES = 4,  /* scans closed to make room for a snapshot */
-    PREFETCHED = 128 /* keys asked for before the locks are taken: more would push each other out of the cache */
+    BURIED_MAX = 16 << 20, /* bytes of values that wait to be freed */
+    OPEN_TRIES = 4,        /* scans closed to make room for a snapshot */
+    PREFETCHED = 128       /* keys asked for before the locks are taken: more would push each other out of the cache */
 };
 
 /* A command that runs after the locks, and the replies of those between it and the next such one. */
@@ -61,6 +65,10 @@ struct exec {
     struct strobe_entry **graves; /* entries to be freed; FEW_GRAVES or owned */
     size_t graves_count, graves_capacity;
     struct strobe_entry *few_graves[GRAVES_AT_FIRST];
+    size_t buried;           /* bytes of their values */
+    size_t copied;           /* by exec_may_copy */
+    struct strobe_blob *own; /* owned: a share of what exec_own was told; NULL: the last command told nothing */
+    bool is_told;            /* by the command that runs */
     struct strobe_garbage *garbage[STROBE_TRANSACTION_FLUSHES_MAX];
     size_t flushes;                  /* how many of them were given out */
     struct command_job *under_way;   /* owned: of part NEXT - 1 */
@@ -75,7 +83,13 @@ struct strobe_blob *exec_blob(const struct exec *exec, size_t i) {
 }
 
 void exec_bury(struct exec *exec, struct strobe_entry *entry) {
+    size_t len;
     if (entry == NULL) return;
+    (void)strobe_entry_value(entry, &len);
+    if (len > BURIED_MAX - exec->buried) {
+        strobe_entry_free(exec->call.map, entry);
+        return;
+    }
     if (exec->graves_count == exec->graves_capacity) {
         struct strobe_entry **few = exec->few_graves, **old = exec->graves == few ? NULL : exec->graves;
         struct strobe_entry **more = realloc(old, 2 * exec->graves_capacity * sizeof(struct strobe_entry *));
@@ -88,6 +102,31 @@ void exec_bury(struct exec *exec, struct strobe_entry *entry) {
         exec->graves_capacity *= 2;
     }
     exec->graves[exec->graves_count++] = entry;
+    exec->buried += len;
+}
+
+bool exec_may_copy(struct exec *exec, size_t len) {
+    size_t held = services_buffers(exec->call.services) + exec->copied;
+    uint64_t most = services_config(exec->call.services)->max_buffers;
+    if (exec->copied > 0 && (held > most || len > most - held)) return false;
+    exec->copied += len;
+    return true;
+}
+
+bool exec_owns(const struct exec *exec, const struct strobe_blob *blob) {
+    return blob != NULL && exec->own == blob;
+}
+
+static void disown(struct exec *exec) {
+    strobe_blob_release(exec->own);
+    exec->own = NULL;
+}
+
+void exec_own(struct exec *exec, struct strobe_blob *blob) {
+    exec->is_told = true;
+    if (exec->own == blob) return;
+    disown(exec);
+    exec->own = strobe_blob_share(blob);
 }
 
 enum strobe_status exec_snapshot(struct exec *exec, struct strobe_snapshot **snapshot) {
@@ -143,6 +182,7 @@ static void free_dead(struct exec *exec) {
     if (exec->graves != exec->few_graves) free(exec->graves);
     exec->graves = exec->few_graves;
     exec->graves_count = 0;
+    disown(exec);
     for (size_t i = 0; i < exec->transaction->flushes; i++) {
         if (exec->garbage[i] != NULL) services_defer(exec->call.services, free_garbage, exec->garbage[i]);
     }
@@ -212,7 +252,9 @@ static enum command_outcome run_one(struct exec *exec, const struct queued *queu
     call.access = access;
     call.ran = false;
     exec->now = queued;
+    exec->is_told = false;
     enum command_outcome outcome = command_execute(&call);
+    if (!exec->is_told) disown(exec);
     *job = call.job;
     return outcome;
 }
@@ -221,6 +263,7 @@ STROBE_INSIDE static void run_all(struct exec *exec) {
     struct strobe_reply *reply = exec->call.reply;
     struct part *part = NULL;
     struct command_job *job;
+    size_t aside = 0; /* bytes of the replies that were put aside: together they are no more than the chain may have */
     strobe_reply_array(reply, exec->transaction->commands);
     for (const struct queued *queued = exec->transaction->first; queued != NULL; queued = queued->next) {
         if (!(queued->command->flags & COMMAND_AFTER)) {
@@ -228,10 +271,14 @@ STROBE_INSIDE static void run_all(struct exec *exec) {
             assert(job == NULL);
             continue;
         }
-        if (part != NULL) strobe_reply_aside_end(reply, &part->replies);
+        if (part != NULL) {
+            aside += strobe_out_pending(&part->replies.out);
+            strobe_reply_aside_end(reply, &part->replies);
+        }
         part = &exec->parts[exec->begun++];
         part->resp = exec->call.session->resp;
         strobe_reply_aside_begin(reply, &part->replies);
+        part->replies.out.max -= aside < part->replies.out.max ? aside : part->replies.out.max;
     }
     if (part != NULL) strobe_reply_aside_end(reply, &part->replies);
 }

@@ -414,7 +414,7 @@ static size_t batch_memory(const void *context) {
 /* Takes the body of CALL's request. NULL without memory. */
 static struct batch *batch_new(struct http_call *call, bool is_atomic) {
     struct batch *batch = calloc(1, sizeof *batch);
-    size_t max = (size_t)worker_config(call->worker)->max_reply_buffer;
+    size_t max = call->reply.out->max;
     struct strobe_slice body;
 
     if (batch == NULL) return NULL;

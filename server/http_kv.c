@@ -55,12 +55,13 @@ static bool may_be_part(const struct strobe_http_request *request, const struct 
            version == seen->version;
 }
 
-/* Fills in *PART. Results: false when the range begins behind the end. */
+/* Fills in *PART. HEAD tells of the whole: Range is defined for GET alone (RFC 9110 section 14.2). Results: false when
+ * the range begins behind the end. */
 static bool choose_part(const struct strobe_http_request *request, const struct seen *seen, struct kv_part *part) {
     struct strobe_slice range = strobe_http_request_field(request, STROBE_HTTP_FIELD_RANGE);
     enum strobe_http_range result = STROBE_HTTP_RANGE_WHOLE;
 
-    if (range.data != NULL && may_be_part(request, seen)) {
+    if (range.data != NULL && request->method == STROBE_METHOD_GET && may_be_part(request, seen)) {
         result = strobe_http_parse_range(range, seen->len, &part->first, &part->length);
     }
     part->is_whole = result == STROBE_HTTP_RANGE_WHOLE;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "protocol/buf.h"
+#include "protocol/glob.h"
 #include "protocol/http_target.h"
 #include "protocol/json.h"
 #include "protocol/limits.h"
@@ -45,6 +46,14 @@ static struct strobe_http_refusal read_text(struct http_list_query *query, size_
     return http_fine;
 }
 
+static struct strobe_http_refusal read_match(struct http_list_query *query, size_t *used, struct strobe_slice value) {
+    struct strobe_http_refusal refused = read_text(query, used, value, &query->match);
+    if (refused.status != 0 || strobe_glob_is_bounded(query->match)) return refused;
+    return http_refusal(400,
+                        "The match is too long: 131072 bytes at most, and 128 between two stars if there is a ?, [ "
+                        "or \\ in them.");
+}
+
 static struct strobe_http_refusal read_cursor(struct http_list_query *query, struct strobe_slice value) {
     query->has_cursor = true;
     if (value.len != 0 && !strobe_number_parse_uint64(value, &query->cursor)) {
@@ -67,7 +76,7 @@ static struct strobe_http_refusal read_parameter(struct http_list_query *query, 
     if (strobe_slice_equal(name, STROBE_SLICE("prefix"))) return read_text(query, used, value, &query->prefix);
     if (strobe_slice_equal(name, STROBE_SLICE("match"))) {
         query->has_match = true;
-        return read_text(query, used, value, &query->match);
+        return read_match(query, used, value);
     }
     if (strobe_slice_equal(name, STROBE_SLICE("limit"))) return read_limit(query, value);
     if (strobe_slice_equal(name, STROBE_SLICE("cursor"))) return read_cursor(query, value);
@@ -207,7 +216,7 @@ static void write_link(struct strobe_http_reply *reply, const struct http_list_q
     "Vary: Accept\r\n"
 
 static void answer_page(struct http_call *call, const struct http_list_query *query) {
-    size_t max = (size_t)worker_config(call->worker)->max_reply_buffer;
+    size_t max = call->reply.out->max;
     struct list_page page = {.values = query->values, .now = strobe_map_tick(call->map)};
     enum strobe_status status;
     uint64_t next = 0;
@@ -225,6 +234,10 @@ static void answer_page(struct http_call *call, const struct http_list_query *qu
     } else if (status == STROBE_CLOSED) {
         http_routes_refuse(call,
                            http_refusal(410, "The scan of that cursor has expired; begin again without a cursor."));
+    } else if (status == STROBE_TOO_BIG) {
+        http_routes_refuse(call,
+                           http_refusal(400, "That match costs too much for a page that was given before; ask for "
+                                             "it with the match that it was given with."));
     } else if (status == STROBE_TOO_MANY) {
         http_routes_refuse(call, http_too_many_scans);
     } else {

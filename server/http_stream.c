@@ -99,7 +99,7 @@ static bool is_wanted(struct stream *stream, struct strobe_slice key) {
         return false;
     }
     if (!query->has_match) return true;
-    stream->glob_steps += query->match.len * key.len;
+    stream->glob_steps += strobe_glob_steps(query->match, key);
     return strobe_glob_match(query->match, key);
 }
 
@@ -147,6 +147,7 @@ static enum strobe_visit take(void *context, const struct strobe_entry *entry) {
         open_value(stream, entry, blob);
         return STROBE_VISIT_STOP;
     }
+    if (stream->glob_steps > STEP_GLOB) return STROBE_VISIT_STOP;
     return strobe_out_pending(&stream->lines) >= stream->high ? STROBE_VISIT_STOP : STROBE_VISIT_NEXT;
 }
 

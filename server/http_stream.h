@@ -13,7 +13,7 @@
 /* What a listing asks for. The texts are decoded, in MEMORY. */
 struct http_list_query {
     struct strobe_slice prefix; /* empty: any */
-    struct strobe_slice match;  /* a glob */
+    struct strobe_slice match;  /* a glob that strobe_glob_is_bounded */
     bool has_match;
     bool values;
     bool is_stream;

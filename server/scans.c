@@ -19,7 +19,8 @@
  * Bounded work: a new page ends after COUNT entries taken, ENTRIES_MAX (or COUNT) met, PLACES_MAX places
  * of the map, STROBE_SCAN_PAGE_MAX bytes, or GLOB_STEPS_MAX of matching at its worst, whichever comes
  * first; but it meets at least one entry, or PLACES_MAX places without any. A full page looks ahead to the
- * next entry, so that a cursor other than 0 mostly means that there is more.
+ * next entry, so that a cursor other than 0 mostly means that there is more. A page that is asked for again
+ * cannot end elsewhere; with a dearer pattern than it was made with it may be refused.
  *
  * Not here: exactness (map/snapshot.c), the limit on snapshots' memory (the map's; we learn it as CLOSED
  * or TOO_MANY), the words of SCAN (cmd_scan.c) and of the listing (http_list.c). */
@@ -39,11 +40,12 @@ enum {
     SLOT_BITS = 16,
     TAG_BITS = SCANS_CURSOR_BITS - SLOT_BITS,
     TAGS_KEPT = 32,
-    ENTRIES_MAX = 2048,       /* entries met in one page when COUNT asks for fewer */
-    PLACES_MAX = 65536,       /* places of the map, empty ones included */
-    GLOB_STEPS_MAX = 1 << 22, /* of matching, at its worst: some milliseconds */
-    OPEN_TRIES = 4,           /* snapshots closed to make room for a new one */
-    CLOSED_TOGETHER = 256     /* snapshots closed with one look at the map */
+    ENTRIES_MAX = 2048,         /* entries met in one page when COUNT asks for fewer */
+    PLACES_MAX = 65536,         /* places of the map, empty ones included */
+    GLOB_STEPS_MAX = 1 << 22,   /* of matching, at its worst: some milliseconds */
+    GLOB_STEPS_AGAIN = 1 << 24, /* the same in a page that was given before, maybe with a cheaper pattern */
+    OPEN_TRIES = 4,             /* snapshots closed to make room for a new one */
+    CLOSED_TOGETHER = 256       /* snapshots closed with one look at the map */
 };
 static_assert(SCANS_MAX == 1u << SLOT_BITS, "every slot has its number in a cursor");
 
@@ -170,13 +172,17 @@ static bool is_wanted(struct page *page, struct strobe_slice key) {
         return false;
     }
     if (!query->has_match) return true;
-    page->steps += (uint64_t)query->match.len * key.len;
+    page->steps += strobe_glob_steps(query->match, key);
     return strobe_glob_match(query->match, key);
 }
 
 static enum strobe_visit meet(void *context, const struct strobe_entry *entry) {
     struct page *page = context;
     if (!page->again && is_full(page)) return STROBE_VISIT_REFUSE;
+    if (page->steps >= GLOB_STEPS_AGAIN) {
+        page->status = STROBE_TOO_BIG;
+        return STROBE_VISIT_REFUSE;
+    }
     struct strobe_slice key;
     key.data = strobe_entry_key(entry, &key.len);
     if (is_wanted(page, key)) {
@@ -194,7 +200,7 @@ static enum strobe_visit meet(void *context, const struct strobe_entry *entry) {
 }
 
 /* Reads a new page from *POSITION on, or with UNTIL the page that ended there, and moves *POSITION to its
- * end. Results: OK, NO_MEMORY, CLOSED. */
+ * end. Results: OK, NO_MEMORY, CLOSED, TOO_BIG. */
 static enum strobe_status read_page(struct strobe_snapshot *snapshot, const struct scans_query *query,
                                     struct strobe_position *position, const struct strobe_position *until) {
     struct page page = {.query = query, .again = until != NULL, .status = STROBE_OK};

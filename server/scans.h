@@ -38,7 +38,7 @@ struct scans_options {
 /* What of a page is wanted. All is borrowed until scans_page returns. */
 struct scans_query {
     struct strobe_slice prefix; /* empty: any */
-    struct strobe_slice match;  /* a glob; see HAS_MATCH */
+    struct strobe_slice match;  /* a glob that strobe_glob_is_bounded; see HAS_MATCH */
     bool has_match;
     bool values;    /* TAKE uses values too, so they count for the page's size */
     bool nothing;   /* no entry is wanted (SCAN ... TYPE list); the scan goes on all the same */
@@ -58,8 +58,8 @@ void scans_free(struct scans *scans);
 
 /* One page. CURSOR 0 opens a scan and gives its first page; else it must be what an earlier page gave in
  * *NEXT. *NEXT is 0 when this was the last page. A page may be empty and not the last. Bounded work: see
- * scans.c. Results: OK, CLOSED (no such cursor any more: NOSCAN), TOO_MANY, NO_MEMORY (ask again). What
- * TAKE got in a page that was not OK is void. */
+ * scans.c. Results: OK, CLOSED (no such cursor any more: NOSCAN), TOO_MANY, NO_MEMORY (ask again), TOO_BIG (MATCH costs
+ * too much for a page that was made with another). What TAKE got in a page that was not OK is void. */
 enum strobe_status scans_page(struct scans *scans, uint64_t cursor, const struct scans_query *query, uint64_t *next);
 
 /* The same for SCAN 0 over SNAPSHOT (taken), which was opened elsewhere. */

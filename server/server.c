@@ -1,6 +1,6 @@
 /* server.c - puts the process together, runs it, and takes it apart again.
  *
- *     config -> log -> map -> services -> scans -> workers -> listeners -> "ready"      (and back in the other order)
+ *     config -> log -> map -> services -> scans -> pool -> workers -> listeners -> "ready"     (and back the other way)
  *
  * The calling thread runs worker 0, which has the listeners, the signals and the upkeep; each other worker has a
  * thread. The stop (SIGTERM, SIGINT): listeners close, every worker answers what has arrived and ends its loop, the
@@ -31,6 +31,7 @@
 #include "server/log.h"
 #include "server/memory.h"
 #include "server/metrics.h"
+#include "server/pool.h"
 #include "server/reaper.h"
 #include "server/resp_door.h"
 #include "server/scans.h"
@@ -291,6 +292,12 @@ static void tear_down(struct server *server) {
 static bool build(struct server *server, struct config *config) {
     if (!build_services(server, config)) {
         log_error(&server->log, "server", "no memory to start");
+        return false;
+    }
+    if (!pool_start()) {
+        log_error(&server->log, "server",
+                  "cannot start the threads of libuv's pool; raise the limit on threads or memory, or lower "
+                  "UV_THREADPOOL_SIZE");
         return false;
     }
     settings_fit_descriptors(server->services, config_of(server)->max_clients);

@@ -217,6 +217,52 @@ static void test_glob_cannot_be_made_to_explode(void **state) {
     assert_false(strobe_glob_match(strobe_slice_make(pattern, sizeof pattern), strobe_slice_make(key, sizeof key)));
 }
 
+/* A plain run that fails late at each place of a long key: with a step for each of its bytes there this would take
+ * minutes. */
+static void test_glob_finds_a_long_plain_run_in_linear_time(void **state) {
+    static char pattern[STROBE_KEY_MAX / 2], key[STROBE_KEY_MAX];
+
+    (void)state;
+    memset(pattern, 'a', sizeof pattern);
+    memset(key, 'a', sizeof key);
+    pattern[0] = pattern[sizeof pattern - 1] = '*';
+    assert_true(strobe_glob_is_bounded(strobe_slice_make(pattern, sizeof pattern)));
+    for (int i = 0; i < 1000; i++) {
+        pattern[sizeof pattern - 2] = 'b';
+        assert_false(strobe_glob_match(strobe_slice_make(pattern, sizeof pattern), strobe_slice_make(key, sizeof key)));
+    }
+    pattern[sizeof pattern - 2] = 'a';
+    assert_true(strobe_glob_match(strobe_slice_make(pattern, sizeof pattern), strobe_slice_make(key, sizeof key)));
+}
+
+/* A pattern of BEFORE, FILL again and again to LEN bytes, and AFTER. */
+static bool is_bounded(const char *before, const char *fill, size_t len, const char *after) {
+    static char pattern[2 * STROBE_GLOB_MAX];
+    size_t at = strlen(before);
+
+    memcpy(pattern, before, at);
+    for (size_t i = 0; i < len; i++) pattern[at++] = fill[i % strlen(fill)];
+    memcpy(pattern + at, after, strlen(after));
+    return strobe_glob_is_bounded(strobe_slice_make(pattern, at + strlen(after)));
+}
+
+static void test_glob_is_bounded_by_what_is_between_two_stars(void **state) {
+    (void)state;
+    assert_true(is_bounded("", "a", STROBE_GLOB_MAX, ""));
+    assert_false(is_bounded("", "a", STROBE_GLOB_MAX + 1, ""));
+    assert_false(is_bounded("*", "\\a", 2 * STROBE_KEY_MAX, "*"));
+    assert_true(is_bounded("", "\\a", 2 * STROBE_KEY_MAX, "*"));
+    assert_true(is_bounded("*", "?", 100000, ""));
+    assert_true(is_bounded("*", "?", STROBE_GLOB_RUN_MAX, "*"));
+    assert_false(is_bounded("*", "?", STROBE_GLOB_RUN_MAX + 1, "*"));
+    assert_true(is_bounded("*", "a", 100000, "*"));
+    assert_false(is_bounded("*?", "a", STROBE_GLOB_RUN_MAX, "*"));
+    assert_true(is_bounded("*", "?*", 100000, "*"));
+    assert_true(is_bounded("*[", "b", 100000, "*")); /* the class closes at the end, so it is the last run */
+    assert_false(is_bounded("*[", "b", STROBE_GLOB_RUN_MAX, "]*"));
+    assert_true(is_bounded("[", "b", 100000, "]*[^a]*a"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_glob_matches_what_redis_matches),
@@ -224,6 +270,8 @@ int main(void) {
         cmocka_unit_test(test_glob_ignores_case_when_asked),
         cmocka_unit_test(test_glob_agrees_with_trying_everything),
         cmocka_unit_test(test_glob_cannot_be_made_to_explode),
+        cmocka_unit_test(test_glob_finds_a_long_plain_run_in_linear_time),
+        cmocka_unit_test(test_glob_is_bounded_by_what_is_between_two_stars),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,6 +285,41 @@ static void test_pattern_is_applied_anew_when_a_page_comes_again(void **state) {
     close_world(&w);
 }
 
+static void test_page_made_with_another_pattern_is_refused_when_it_would_take_too_long(void **state) {
+    enum { COUNT = 60, KEY_LEN = 5000 };
+    struct world w;
+    struct page *page = new_page();
+    struct scans_query query;
+    char key[KEY_LEN], pattern[130];
+    uint64_t next;
+    (void)state;
+    open_world(&w, 4);
+    memset(key, 'a', sizeof key);
+    for (int i = 0; i < COUNT; i++) {
+        key[0] = (char)(' ' + i);
+        assert_int_equal(strobe_set(w.map.map, key, sizeof key, "v", 1, 0), STROBE_OK);
+    }
+    query = query_of(page, 1);
+    assert_int_equal(scans_page(w.scans, 0, &query, &next), STROBE_OK);
+    uint64_t cursor = next;
+    query = query_of(page, 10000);
+    query.nothing = true;
+    assert_int_equal(scans_page(w.scans, cursor, &query, &next), STROBE_OK);
+    assert_int_equal(next, 0);
+    memset(pattern, '?', sizeof pattern);
+    pattern[0] = pattern[sizeof pattern - 1] = '*';
+    pattern[sizeof pattern - 2] = 'b';
+    query = query_of(page, 10000);
+    query.has_match = true;
+    query.match = strobe_slice_make(pattern, sizeof pattern);
+    assert_int_equal(scans_page(w.scans, cursor, &query, &next), STROBE_TOO_BIG);
+    query.match = STROBE_SLICE("*b*");
+    assert_int_equal(scans_page(w.scans, cursor, &query, &next), STROBE_OK);
+    assert_int_equal(page->keys, 0);
+    free(page);
+    close_world(&w);
+}
+
 static void test_page_before_the_last_is_closed(void **state) {
     struct world w;
     struct page *page = new_page();
@@ -518,6 +553,7 @@ int main(void) {
         cmocka_unit_test(test_number_that_never_was_a_cursor_is_closed),
         cmocka_unit_test(test_last_page_comes_again_to_the_same_end_whatever_count_says),
         cmocka_unit_test(test_pattern_is_applied_anew_when_a_page_comes_again),
+        cmocka_unit_test(test_page_made_with_another_pattern_is_refused_when_it_would_take_too_long),
         cmocka_unit_test(test_page_before_the_last_is_closed),
         cmocka_unit_test(test_page_that_found_no_memory_can_be_asked_for_again),
         cmocka_unit_test(test_two_users_of_one_cursor_get_the_same_page),

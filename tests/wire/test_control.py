@@ -447,6 +447,33 @@ class Config(unittest.TestCase):
             with server.client() as sixth:
                 self.assertEqual(sixth.rest(), b"-ERR max number of clients reached\r\n")
 
+    def test_minus_one_switches_the_slow_log_off_as_in_redis(self):
+        with Server("--slowlog-threshold", "0") as server, server.client() as client:
+            client.ask("PING")
+            self.assertGreater(client.ask("SLOWLOG", "LEN"), 0)
+            self.assertEqual(client.ask("CONFIG", "SET", "slowlog-log-slower-than", "-1"), b"OK")
+            self.assertEqual(client.ask("CONFIG", "GET", "slowlog-log-slower-than")[1], b"-1")
+            self.assertEqual(client.ask("CONFIG", "GET", "slowlog-threshold"), [b"slowlog-threshold", b"31536000s"])
+            client.ask("SLOWLOG", "RESET")
+            client.ask("PING")
+            self.assertEqual(client.ask("SLOWLOG", "LEN"), 0)
+            client.send(request("CONFIG", "SET", "slowlog-log-slower-than", "-2"))
+            self.assertIn("argument must be between -1 and ", str(client.reply()))
+            self.assertEqual(client.ask("CONFIG", "SET", "slowlog-log-slower-than", "20000"), b"OK")
+            self.assertEqual(client.ask("CONFIG", "GET", "slowlog-log-slower-than")[1], b"20000")
+
+    def test_client_info_and_list_show_the_command_that_runs(self):
+        with Server("--threads", "2") as server, server.client() as client, server.client() as other:
+            other.ask("GET", "k")
+            for words in (("CLIENT", "INFO"), ("CLIENT", "LIST"), ("CLIENT", "LIST", "ID", client.ask("CLIENT", "ID"))):
+                client.ask("GET", "k")
+                shown = re.findall(rb" cmd=(\S+) ", client.ask(*words))
+                self.assertIn("|".join(words[:2]).lower().encode(), shown)
+                self.assertEqual(shown.count(b"get"), 1 if words == ("CLIENT", "LIST") else 0)
+            client.ask("MULTI")
+            client.ask("CLIENT", "INFO")
+            self.assertIn(b" cmd=exec ", client.ask("EXEC")[0])
+
     def test_rewrite_changes_what_differs_and_keeps_the_rest(self):
         with tempfile.TemporaryDirectory(prefix="strobe-") as place:
             path = os.path.join(place, "strobe.conf")

@@ -11,7 +11,9 @@ import subprocess
 import tempfile
 import threading
 import unittest
+import urllib.parse
 
+import http_client
 import strobe_test
 from strobe_test import Client, ReplyError, Server, request
 
@@ -25,6 +27,11 @@ def few_descriptors():
     """For the process that becomes the server: 40 descriptors, and root may not raise that either."""
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+
+def address_space(size):
+    """For the process that becomes the server: SIZE bytes of addresses, as ulimit -v has it."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 SOCK_DIAG_BY_FAMILY, INET_DIAG_CONG, NETLINK_SOCK_DIAG = 20, 4, 4  # linux/sock_diag.h, inet_diag.h, netlink.h
@@ -71,6 +78,12 @@ def has_address(family, address):
     except OSError:
         return False
     return True
+
+
+def peak(server):
+    """The most memory that SERVER ever had, in bytes."""
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) << 10
 
 
 def closed(reason):
@@ -168,6 +181,19 @@ class BackPressure(unittest.TestCase):
             client.send(request("MGET", *["k"] * 50))
             server.wait_log(closed("reply-limit"))
             self.assertEqual(server.resp("PING"), b"PONG")
+
+    def test_reply_that_max_buffers_has_no_room_for_is_not_made_to_its_end(self):
+        keys, size = 60000, 16000  # copied into the reply: nearly a gigabyte
+        for attack in (request("MGET", *["k"] * keys),
+                       request("MULTI") + (request("INFO") + request("MGET", *["k"] * (keys // 20))) * 20 +
+                       request("EXEC")):
+            with Server("--threads", "1", "--max-buffers", "32mb", *DEBUG) as server, server.client() as client:
+                client.ask("SET", "k", b"x" * size)
+                before = peak(server)
+                client.send(attack)
+                server.wait_log(closed("buffer-limit"))
+                self.assertLess(peak(server) - before, 400 << 20)  # sanitizers need room too
+                self.assertEqual(server.resp("PING"), b"PONG")
 
     def test_largest_connection_goes_when_buffers_are_full(self):
         with Server("--max-buffers", "8mb", *DEBUG) as server:
@@ -339,6 +365,57 @@ class Scans(unittest.TestCase):
                 self.assertEqual(greedy.reply(), b"OK")
 
 
+class Patterns(unittest.TestCase):
+    """No pattern stops a loop, whatever keys there are; each of these took seconds to minutes."""
+    KEY = b"a" * 65535
+    REFUSED = ("ERR the pattern is too long: 131072 bytes at most, and 128 between two stars if there is a ?, [ or "
+               "\\ in them")
+
+    def test_patterns_that_cannot_be_matched_quickly_are_refused(self):
+        with Server("--threads", "1") as server, server.client() as client:
+            client.ask("SET", self.KEY, "x")
+            for pattern in (b"*[" + b"b" * 2000000, b"*[" + b"b" * 200 + b"]*", b"*" + b"a?" * 20000 + b"b*",
+                            b"*" + rb"\a" * 65 + b"*"):
+                for words in (("KEYS", pattern), ("SCAN", 0, "COUNT", 5, "MATCH", pattern)):
+                    client.send(request(*words))
+                    self.assertEqual(str(client.reply()), self.REFUSED)
+                if len(pattern) < 60000:
+                    for query in (b"", b"&stream"):
+                        with http_client.Client(server.http_port) as http:
+                            http.send(http_client.get(b"/kv/?match=" + urllib.parse.quote_from_bytes(pattern).encode() +
+                                                      query))
+                            answer = http.reply()
+                        self.assertEqual(answer.status, 400)
+                        self.assertIn(b"The match is too long", answer.body)
+
+    def test_long_patterns_that_can_be_are_matched(self):
+        with Server("--threads", "1") as server, server.client() as client:
+            client.ask("SET", self.KEY, "x")
+            for pattern, found in ((b"*" + b"a" * 30000 + b"b", 0), (b"*" + b"a" * 30000 + b"b*", 0),
+                                   (b"*" + b"a" * 65534, 1), (rb"\a" * 65535, 1), (b"*[" + b"b" * 100000, 0),
+                                   (b"*[" + b"b" * 100000 + b"a]", 1), (b"*a" * 60000, 1), (b"?" * 65535 + b"*", 1)):
+                self.assertEqual(len(client.ask("KEYS", pattern)), found)
+                self.assertEqual(len(client.ask("SCAN", 0, "MATCH", pattern)[1]), found)
+
+    def test_introspection_takes_no_more_words_than_there_are_names_for(self):
+        refused = {("CONFIG", "GET"): "ERR the patterns have more than 8192 bytes together",
+                   ("COMMAND", "DOCS"): "ERR more than 512 commands at once",
+                   ("COMMAND", "INFO"): "ERR more than 512 commands at once"}
+        with Server("--threads", "1") as server, server.client() as client:
+            for command, words, most in ((("CONFIG", "GET"), b"*z*y", 1638), (("COMMAND", "DOCS"), b"get", 512),
+                                         (("COMMAND", "INFO"), b"get", 512)):
+                self.assertLessEqual(len(client.ask(*command, *[words] * most)), 1024)
+                client.send(request(*command, *[words] * (most + 1)))
+                self.assertEqual(str(client.reply()), refused[command])
+            self.assertEqual(client.ask("CLIENT", "LIST", "ID", *[99] * 16384), b"")
+            client.send(request("CLIENT", "LIST", "ID", *[99] * 16385))
+            self.assertEqual(str(client.reply()), "ERR more than 16384 ids at once")
+            client.send(request("COMMAND", "LIST", "FILTERBY", "PATTERN", b"[" + b"b" * 1024))
+            self.assertEqual(str(client.reply()), "ERR the pattern has more than 1024 bytes")
+            words = ("COMMAND", "LIST", "FILTERBY", "PATTERN", b"[" + b"b" * 1000 + b"g]et")
+            self.assertEqual(client.ask(*words), [b"get"])
+
+
 class Timeouts(unittest.TestCase):
     def test_half_an_inline_request_is_timed_out_with_an_error(self):
         with Server("--request-timeout", "100ms", *DEBUG) as server, server.client() as client:
@@ -490,6 +567,33 @@ class Start(unittest.TestCase):
             status, _, errors = strobe_test.run("--port", server.port, "--http-port", "0")
             self.assertEqual(status, 1)
             self.assertIn(f"port {server.port}: Address already in use", errors)
+
+    def test_flush_of_a_server_that_is_out_of_memory_leaves_it_alive(self):
+        """libuv ends the process when the thread for its first work cannot be made."""
+        with Server() as server:
+            if "malloc=jemalloc" not in server.log():
+                self.skipTest("a sanitizer wants more addresses than there are")
+        with Server("--threads", "2", before=address_space(300 << 20)) as server, server.client() as client:
+            value = bytes(20 << 20)
+            replies = []
+            for i in range(16):
+                client.send(request("SET", i, value))
+                replies.append(client.reply())
+            self.assertEqual(str(replies[-1]).split()[0], "OOM")
+            self.assertEqual(client.ask("FLUSHALL"), b"OK")
+            self.assertEqual(client.ask("SCAN", 0), [b"0", []])
+            self.assertEqual(client.ask("SET", "k", value), b"OK")
+
+    def test_pool_that_the_system_has_no_room_for_is_a_clear_error(self):
+        with Server() as server:
+            if "malloc=jemalloc" not in server.log():
+                self.skipTest("a sanitizer wants more addresses than there are")
+        done = subprocess.run([strobe_test.binary(), "--port", "auto", "--http-port", "0", "--threads", "2"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=strobe_test.PATIENCE,
+                              env={**os.environ, "UV_THREADPOOL_SIZE": "1024"}, preexec_fn=address_space(2 << 30),
+                              check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot start the threads of libuv's pool", done.stderr)
 
     def test_ipv6_is_served_beside_ipv4(self):
         if not has_address(socket.AF_INET6, "::1"):

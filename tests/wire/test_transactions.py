@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """test_transactions.py - MULTI, EXEC and WATCH where several connections take part. What one connection sees is in
 commands/multi*.txt."""
+import os
+import random
+import re
 import threading
 import unittest
 
@@ -8,6 +11,16 @@ from strobe_test import ReplyError, Server, request
 
 KEYS = [b"account:%d" % i for i in range(24)]  # more than enough to be in many shards
 KEYS_MAX = 65536
+
+
+# The address sanitizer keeps what is freed for a while, unless it is told not to.
+AT_ONCE = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0"}
+
+
+def peak(server):
+    """The most memory that SERVER ever had, in bytes."""
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) << 10
 
 
 def transaction(*commands):
@@ -291,6 +304,86 @@ class Large(unittest.TestCase):
                              [b"OK", len(value) + 4, len(value) + 4, value + b"tail", b"OK", len(value),
                               value + b"tail", value[:16383], 1])
             self.assertEqual(client.ask("MGET", "k", "a", "b", "c"), [value[:16383], None, b"small", value[:16384]])
+
+    def test_a_row_of_changes_of_a_large_value_copies_it_once(self):
+        size = 8 << 20
+        for again in (("SETRANGE", "big", 5, "z"), ("APPEND", "big", "z")):
+            with Server("--threads", "1", env=AT_ONCE) as server, server.client() as client:
+                client.ask("SET", "big", bytes(size))
+                before = peak(server)
+                replies = run(client, *[again] * 200, ("STRLEN", "big"))
+                self.assertEqual(replies[-1], replies[-2])
+                self.assertLess(peak(server) - before, 6 * size)  # the thread sanitizer has a share of ours
+
+    def test_old_values_do_not_wait_for_the_end_in_any_number(self):
+        with Server("--threads", "1", env=AT_ONCE) as server, server.client() as client:
+            client.ask("SET", "small", bytes(16000))
+            before = peak(server)
+            self.assertEqual(run(client, *[("SETRANGE", "small", 5, "z")] * 20000), [16000] * 20000)
+            self.assertLess(peak(server) - before, 160 << 20)  # of 320 MB that were replaced
+
+    def test_copies_beyond_max_buffers_are_refused_and_the_others_go_on(self):
+        size, rounds = 4 << 20, 30
+        with Server("--threads", "1", "--max-buffers", "32mb", env=AT_ONCE) as server, server.client() as client:
+            client.ask("SET", "big", bytes(size))
+            before = peak(server)
+            replies = run(client, *[("SETRANGE", "big", 5, "z"), ("COPY", "big", "other", "REPLACE")] * rounds)
+            refused = [str(reply) for reply in replies[0::2] if isinstance(reply, ReplyError)]
+            self.assertEqual(set(refused), {"OOM the transaction would copy more than max-buffers leaves room for, "
+                                            "nothing was changed"})
+            self.assertIn(len(refused), (rounds - 8, rounds - 7))  # 32 MiB, less what buffers hold already
+            self.assertEqual(replies[1::2], [1] * rounds)
+            self.assertLess(peak(server) - before, 20 * size)
+            self.assertEqual(client.ask("GETRANGE", "big", 0, 7), b"\0\0\0\0\0z\0\0")
+            self.assertEqual(run(client, ("SETRANGE", "big", 6, "y")), [size])  # a single one always may be
+
+    def test_changes_in_place_are_seen_by_nobody_who_looked_before(self):
+        """Random commands in EXEC beside a model; what one changes in place another may have shared."""
+        rnd = random.Random(7)
+        with Server("--threads", "2") as server, server.client() as client, server.client() as other:
+            model = {}
+            for key in (b"a", b"b"):
+                model[key] = rnd.randbytes(20000)
+                client.ask("SET", key, model[key])
+            for _ in range(150):
+                cursor, page = other.ask("SCAN", 0, "COUNT", 1, "WITHVALUES")
+                before, commands, expected = dict(model), [], []
+                for _ in range(rnd.randrange(2, 12)):
+                    self.one(rnd, model, commands, expected)
+                self.assertEqual(run(client, *commands), expected)
+                if cursor != b"0":
+                    cursor, more = other.ask("SCAN", cursor, "COUNT", 10, "WITHVALUES")
+                    self.assertEqual(cursor, b"0")
+                    page += more
+                self.assertEqual(dict(zip(page[::2], page[1::2])), before)
+                self.assertEqual(client.ask("MGET", "a", "b"), [model[b"a"], model[b"b"]])
+
+    @staticmethod
+    def one(rnd, model, commands, expected):
+        """A random command, and its reply by MODEL, which is changed."""
+        key = rnd.choice((b"a", b"a", b"b"))
+        kind = rnd.choice(("SETRANGE",) * 6 + ("APPEND", "APPEND", "COPY", "GET", "GETRANGE", "PERSIST", "SET"))
+        value, bytes_ = model[key], rnd.randbytes(rnd.choice((1, 10, 3000)))
+        reply = None
+        if kind == "SETRANGE":
+            offset = rnd.randrange(len(value) + 10 if rnd.random() < 0.2 else len(value) - len(bytes_))
+            words = (kind, key, offset, bytes_)
+            model[key] = value[:offset].ljust(offset, b"\0") + bytes_ + value[offset + len(bytes_):]
+            reply = len(model[key])
+        elif kind == "APPEND":
+            words, model[key] = (kind, key, bytes_), value + bytes_
+            reply = len(model[key])
+        elif kind == "COPY":
+            to = b"b" if key == b"a" else b"a"
+            words, model[to], reply = (kind, key, to, "REPLACE"), value, 1
+        elif kind == "SET":
+            model[key] = rnd.randbytes(rnd.choice((17000, 20000, 70000)))
+            words, reply = (kind, key, model[key]), b"OK"
+        else:
+            words, reply = {"GET": ((kind, key), value), "GETRANGE": ((kind, key, 0, 20), value[:21]),
+                            "PERSIST": ((kind, key), 0)}[kind]
+        commands.append(words)
+        expected.append(reply)
 
     def test_keys_of_many_keys_keeps_its_place_and_leaves_the_loop_to_others(self):
         count = 100000
