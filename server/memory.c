@@ -81,6 +81,13 @@ size_t memory_block(size_t size) {
     return nallocx(size, MALLOCX_ALIGN(16));
 }
 
+/* A thread has its arena from its first allocation on, and jemalloc 5.3 crashes there when memory has run out. */
+void memory_prepare_thread(void) {
+    void *volatile first = malloc(1); /* volatile: else both calls are left out */
+
+    free(first);
+}
+
 void memory_forget_cached(void) {
     mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 }
@@ -138,6 +145,8 @@ size_t memory_block(size_t size) {
     size_t block = (size + sizeof(size_t) + 15) & ~(size_t)15;
     return block < 32 ? 32 : block;
 }
+
+void memory_prepare_thread(void) {}
 
 void memory_forget_cached(void) {}
 

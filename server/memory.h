@@ -28,6 +28,9 @@ void memory_figures(struct memory_figures *figures);
 /* The size of the block that the allocator gives the map for SIZE bytes. Any thread. */
 size_t memory_block(size_t size);
 
+/* For a thread that has not allocated yet: gets what the allocator needs for one, while there is memory. */
+void memory_prepare_thread(void);
+
 /* Gives what the calling thread keeps for its next allocations back to the allocator. */
 void memory_forget_cached(void);
 

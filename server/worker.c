@@ -25,6 +25,7 @@
 #include "server/coalesce.h"
 #include "server/conn.h"
 #include "server/latency.h"
+#include "server/memory.h"
 #include "server/monitors.h"
 #include "server/resp_door.h"
 #include "server/sender.h"
@@ -588,16 +589,9 @@ void worker_free(struct worker *worker) {
     free(worker);
 }
 
-/* jemalloc gives a thread its arena with its first allocation, and 5.3 crashes where there is no memory for one. So that
- * first comes now, and not with a request when memory has run out. */
-static void take_arena(void) {
-    void *volatile first = malloc(1); /* volatile: else both calls are left out */
-    free(first);
-}
-
 void worker_run(struct worker *worker) {
     worker->has_run = true;
-    take_arena();
+    memory_prepare_thread();
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* of nanoseconds, where 50 us are usual: for nap() */
     uv_update_time(&worker->loop);
     worker->wall_offset = clock_wall_ms() - uv_now(&worker->loop);

@@ -584,6 +584,19 @@ class Start(unittest.TestCase):
             self.assertEqual(client.ask("SCAN", 0), [b"0", []])
             self.assertEqual(client.ask("SET", "k", value), b"OK")
 
+    def test_loop_that_has_served_nobody_yet_answers_when_memory_has_run_out(self):
+        """jemalloc 5.3 crashes in a thread's first allocation when it finds none for an arena."""
+        with Server("--threads", "2") as server:
+            if "malloc=jemalloc" not in server.log():
+                self.skipTest("a sanitizer wants more addresses than there are")
+            with server.client() as one, server.client() as other:  # each has a loop of its own
+                with open(f"/proc/{server.process.pid}/statm", encoding="ascii") as statm:
+                    size = int(statm.read().split()[0]) * resource.getpagesize()
+                resource.prlimit(server.process.pid, resource.RLIMIT_AS, (size, size))
+                for client in (one, other):
+                    self.assertIn(str(client.ask("PING")).split()[0], ("b'PONG'", "OOM"))
+                    self.assertEqual(client.ask("ECHO", "here"), b"here")
+
     def test_pool_that_the_system_has_no_room_for_is_a_clear_error(self):
         with Server() as server:
             if "malloc=jemalloc" not in server.log():
