@@ -33,7 +33,8 @@
 #define MOVED_MAX  128u  /* bytes of an entry that is moved: little to copy, and a chunk has room for several */
 #define MOVED_ROOM 1008u /* of a chunk, which has a KiB */
 
-/* Entries in a row, each at a multiple of MEMORY_WORD. */
+/* A chunk of entries in a row, each at a multiple of MEMORY_WORD. A copy's first one lies behind its image: most copies
+ * need no other, and the two take one block, of 5 or 7 KiB. */
 struct moved {
     struct moved *next;
     uint32_t used; /* bytes */
@@ -110,6 +111,28 @@ STROBE_INSIDE static struct history *history_with_room(struct copies *copies, co
     return history;
 }
 
+static size_t image_size(unsigned class) {
+    return segment_size(class) + sizeof(struct moved);
+}
+
+/* Gives COPY an image of SEGMENT, and its first chunk. False: there is no memory. */
+STROBE_INSIDE static bool take_image(struct copy *copy, const struct strobe_allocator *allocator,
+                                     const struct segment *segment) {
+    size_t size = segment_size(segment->class);
+
+    copy->image = memory_alloc(allocator, image_size(segment->class), MEMORY_LINE);
+    if (!copy->image) return false;
+    memcpy(copy->image, segment, size);
+    copy->moved = (struct moved *)(void *)((char *)copy->image + size);
+    copy->moved->next = NULL;
+    copy->moved->used = 0;
+    return true;
+}
+
+static void free_image(const struct strobe_allocator *allocator, struct segment *image) {
+    memory_release(allocator, image, image_size(image->class), MEMORY_LINE);
+}
+
 struct copy *copies_add(struct copies *copies, const struct strobe_allocator *allocator, const struct segment *segment,
                         uint64_t mark, uint64_t version, uint32_t expected) {
     struct history *history;
@@ -119,10 +142,11 @@ struct copy *copies_add(struct copies *copies, const struct strobe_allocator *al
     copy = memory_alloc(allocator, sizeof *copy, MEMORY_WORD);
     if (!copy) return NULL;
     memset(copy, 0, sizeof *copy);
-    copy->image = segment_copy(allocator, segment);
-    history = copy->image ? history_with_room(copies, allocator, segment->prefix, segment->bits) : NULL;
+    history = take_image(copy, allocator, segment)
+                  ? history_with_room(copies, allocator, segment->prefix, segment->bits)
+                  : NULL;
     if (!history) {
-        segment_free(allocator, copy->image);
+        if (copy->image) free_image(allocator, copy->image);
         memory_release(allocator, copy, sizeof *copy, MEMORY_WORD);
         return NULL;
     }
@@ -242,7 +266,7 @@ STROBE_INSIDE static void own(struct copy *copy, uint64_t hash, struct strobe_en
 STROBE_INSIDE static void *moved_room(struct copy *copy, const struct strobe_allocator *allocator, uint32_t size) {
     struct moved *moved = copy->moved;
 
-    if (!moved || MOVED_ROOM - moved->used < size) {
+    if (MOVED_ROOM - moved->used < size) {
         moved = memory_alloc(allocator, sizeof *moved, MEMORY_WORD);
         if (!moved) return NULL;
         moved->next = copy->moved;
@@ -342,13 +366,13 @@ bool copies_remove(struct copies *copies, struct copy *copy, copies_hash *hash_e
 }
 
 uint64_t copy_bytes(const struct copy *copy) {
-    return sizeof *copy + segment_size(copy->image->class);
+    return sizeof *copy + image_size(copy->image->class);
 }
 
 uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) {
     uint64_t bytes = copy_bytes(copy) + copy->kept_bytes;
 
-    for (struct moved *moved = copy->moved, *next; moved; moved = next) {
+    for (struct moved *moved = copy->moved, *next; moved->next; moved = next) { /* but the first */
         next = moved->next;
         memory_release(allocator, moved, sizeof *moved, MEMORY_WORD);
     }
@@ -359,7 +383,7 @@ uint64_t copy_free(const struct strobe_allocator *allocator, struct copy *copy) 
             entry_destroy(allocator, segment_entry(copy->image, slot));
         }
     }
-    segment_free(allocator, copy->image);
+    free_image(allocator, copy->image);
     if (copy->emptied) memory_release(allocator, copy->emptied, history_size(copy->emptied->room), MEMORY_WORD);
     memory_release(allocator, copy, sizeof *copy, MEMORY_WORD);
     return bytes;

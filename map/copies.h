@@ -13,8 +13,8 @@ struct copy {
     uint64_t after, mark;
     uint64_t prefix;
     uint64_t frozen;                   /* the shard's version counter when it was made */
-    struct moved *moved SHARD_GUARDED; /* the bytes of entries that were moved here */
-    uint64_t kept_bytes SHARD_GUARDED; /* of the entries it owns, and of `moved` */
+    struct moved *moved SHARD_GUARDED; /* the bytes of entries that were moved here: the last chunk that was begun */
+    uint64_t kept_bytes SHARD_GUARDED; /* of the entries it owns, and of `moved` but its first chunk */
     uint32_t pins SHARD_GUARDED;       /* readers at work in it */
     uint32_t handed SHARD_GUARDED;     /* while it leaves: its slots before this one have been seen to */
     struct history *emptied;           /* whose last copy this was, to be freed with it; else NULL */

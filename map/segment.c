@@ -13,7 +13,7 @@
  *
  * Always: an entry can be found from its home without crossing a bucket with passed = 0; tags of used slots are
  * not 0; addresses of empty slots are 0; count is the number of used slots.
- * On failure: only segment_new and segment_copy can fail, and leave nothing.
+ * On failure: only segment_new can fail, and leaves nothing.
  * Not here: locking (map.c), when to grow or split (table.c), who still sees a removed entry (copies.c).
  */
 #include "map/segment.h"
@@ -46,13 +46,6 @@ struct segment *segment_new(const struct strobe_allocator *allocator, unsigned c
 
 void segment_free(const struct strobe_allocator *allocator, struct segment *segment) {
     if (segment) memory_release(allocator, segment, segment_size(segment->class), MEMORY_LINE);
-}
-
-struct segment *segment_copy(const struct strobe_allocator *allocator, const struct segment *segment) {
-    struct segment *copy = memory_alloc(allocator, segment_size(segment->class), MEMORY_LINE);
-
-    if (copy) memcpy(copy, segment, segment_size(segment->class));
-    return copy;
 }
 
 uint64_t segment_look(const struct segment *segment, unsigned class, const struct strobe_key *key,

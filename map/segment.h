@@ -66,9 +66,6 @@ struct segment *segment_new(const struct strobe_allocator *allocator, unsigned c
                             unsigned bits) LOCK_UNCHECKED;
 void segment_free(const struct strobe_allocator *allocator, struct segment *segment);
 
-/* An image of SEGMENT that nobody changes, to be freed with segment_free; NULL without memory. */
-struct segment *segment_copy(const struct strobe_allocator *allocator, const struct segment *segment) STROBE_INSIDE;
-
 /* The slot in which ENTRY itself, whose hash is HASH, is. */
 segment_slot segment_find_entry(const struct segment *segment, uint64_t hash, const struct strobe_entry *entry);
 

@@ -128,6 +128,7 @@ void bench_lap(struct bench_laps *laps) {
     }
     bench_record(&laps->laps, took);
     bench_record(&laps->own, took - elsewhere);
+    bench_record(&laps->allocator, elsewhere);
 }
 
 /* ---- Keys ---- */

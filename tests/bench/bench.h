@@ -54,10 +54,10 @@ double bench_quantile(const struct bench_histogram *histogram, double q); /* ns,
 
 /* Consecutive operations of one thread: each lap is the time since the last, so that a thread that loses its
  * processor loses it within a lap. Slow laps in which that happened are set aside: they show the scheduler, not
- * us. (What a hypervisor takes cannot be told.) `own` is a lap less the time that the map was in its allocator, when
+ * us. (What a hypervisor takes cannot be told.) `own` is a lap less the time that the map was in its `allocator`, when
  * it has the timed one, whose two looks at the clock for each call are in the laps. */
 struct bench_laps {
-    struct bench_histogram laps, own;
+    struct bench_histogram laps, own, allocator;
     uint64_t last;
     long switches; /* involuntary, of this thread */
     uint64_t aside, aside_max;

@@ -83,13 +83,15 @@ static void print_scan(struct bench *bench, uint64_t key_count, const char *work
     const struct bench_laps *laps = writer ? &writer->laps : &none;
     const struct bench_histogram *h = &laps->laps, *own = &laps->own;
 
-    BENCH_ROW(
-        bench, "scan", BENCH_NUMBER("keys", key_count, 0), BENCH_TEXT("work", work),
-        BENCH_NUMBER("scan_Mkeys/s", rate, 2), BENCH_NUMBER("writes/s", (double)h->total / seconds, 0),
-        BENCH_NUMBER("p50_us", bench_quantile(h, 0.5) / 1e3, 2),
-        BENCH_NUMBER("p99_us", bench_quantile(h, 0.99) / 1e3, 2),
-        BENCH_NUMBER("p99.9_us", bench_quantile(h, 0.999) / 1e3, 2), BENCH_NUMBER("max_us", (double)h->max / 1e3, 1),
-        BENCH_NUMBER("own_p99.9_us", bench_quantile(own, 0.999) / 1e3, 2), BENCH_NUMBER("set_aside", laps->aside, 0));
+    BENCH_ROW(bench, "scan", BENCH_NUMBER("keys", key_count, 0), BENCH_TEXT("work", work),
+              BENCH_NUMBER("scan_Mkeys/s", rate, 2), BENCH_NUMBER("writes/s", (double)h->total / seconds, 0),
+              BENCH_NUMBER("p50_us", bench_quantile(h, 0.5) / 1e3, 2),
+              BENCH_NUMBER("p99_us", bench_quantile(h, 0.99) / 1e3, 2),
+              BENCH_NUMBER("p99.9_us", bench_quantile(h, 0.999) / 1e3, 2),
+              BENCH_NUMBER("max_us", (double)h->max / 1e3, 1),
+              BENCH_NUMBER("own_p99.9_us", bench_quantile(own, 0.999) / 1e3, 2),
+              BENCH_NUMBER("alloc_p99.9_us", bench_quantile(&laps->allocator, 0.999) / 1e3, 2),
+              BENCH_NUMBER("set_aside", laps->aside, 0));
 }
 
 /* SCAN: beside a scan; else the writer by itself. */

@@ -285,29 +285,6 @@ LOCK_UNCHECKED static void test_a_slot_says_whether_its_entry_expires(void **sta
     bench_close(&b);
 }
 
-LOCK_UNCHECKED static void test_a_copy_is_not_changed_by_what_follows(void **state) {
-    struct bench b;
-    struct segment *copy;
-    char *was = malloc(segment_size(1));
-
-    (void)state;
-    bench_open(&b, 1, 300, any_hash);
-    assert_non_null(was);
-    for (unsigned i = 0; i < 150; i++) put_in(&b, &b.items[i]);
-    copy = segment_copy(&b.w.memory.allocator, b.segment);
-    assert_non_null(copy);
-    memcpy(was, copy, segment_size(1));
-    assert_memory_equal(copy, b.segment, segment_size(1));
-    for (unsigned i = 0; i < 150; i++) {
-        take_out(&b, &b.items[i]);
-        put_in(&b, &b.items[i + 150]);
-    }
-    assert_memory_equal(copy, was, segment_size(1));
-    segment_free(&b.w.memory.allocator, copy);
-    free(was);
-    bench_close(&b);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_are_what_the_allocator_gives_without_loss),
@@ -319,7 +296,6 @@ int main(void) {
         cmocka_unit_test(test_random_insertions_and_removals_leave_everything_findable),
         cmocka_unit_test(test_passed_counts_come_back_to_zero),
         cmocka_unit_test(test_a_slot_says_whether_its_entry_expires),
-        cmocka_unit_test(test_a_copy_is_not_changed_by_what_follows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
