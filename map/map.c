@@ -233,6 +233,16 @@ STROBE_INSIDE static inline void count_entry(struct strobe_shard *shard, const s
     if (entry_expires(entry)) shard->expiring += (uint64_t)(int64_t)sign;
 }
 
+enum strobe_status shard_freeze_now(struct strobe_map *map, struct strobe_shard *shard, struct segment *segment,
+                                    uint64_t newest) {
+    enum strobe_status status = table_freeze_now(&shard->live, &map->world, segment, newest, shard->version);
+
+    if (status == STROBE_OK ||
+        !snapshots_close_needing(&map->snapshots, segment->mark, newest, range_end(segment->prefix, segment->bits)))
+        return status;
+    return table_freeze_now(&shard->live, &map->world, segment, newest, shard->version);
+}
+
 bool shard_let_go(struct strobe_map *map, struct strobe_shard *shard, const struct segment *segment, uint64_t hash,
                   const struct strobe_entry *entry) {
     uint64_t held = 0;
@@ -273,7 +283,7 @@ STROBE_INSIDE static enum strobe_status swap_in(struct strobe_map *map, struct s
     uint64_t expiry = strobe_entry_expiry(*entry);
     segment_slot slot;
 
-    if (table_freeze(&shard->live, &map->world, segment, newest, shard->version) != STROBE_OK) return STROBE_NO_MEMORY;
+    if (shard_freeze(map, shard, segment, newest) != STROBE_OK) return STROBE_NO_MEMORY;
     slot = segment_find(segment, segment->class, key);
     if (slot == SEGMENT_NO_SLOT &&
         table_make_room(&shard->live, &map->world, &shard->pool, key->hash, &segment) != STROBE_OK)
@@ -394,7 +404,7 @@ enum strobe_status strobe_prepare(struct strobe_access *access, const struct str
     struct segment *segment = table_segment(&shard->live, key->hash);
 
     /* A segment frozen for this access stays so: merging, all that erasing may do, keeps the newer mark. */
-    return table_freeze(&shard->live, &access->map->world, segment, access->newest, shard->version);
+    return shard_freeze(access->map, shard, segment, access->newest);
 }
 
 enum strobe_status strobe_erase(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **old) {
@@ -406,8 +416,7 @@ enum strobe_status strobe_erase(struct strobe_access *access, const struct strob
 
     *old = NULL;
     if (slot == SEGMENT_NO_SLOT) return STROBE_MISSING;
-    if (table_freeze(&shard->live, &map->world, segment, access->newest, shard->version) != STROBE_OK)
-        return STROBE_NO_MEMORY;
+    if (shard_freeze(map, shard, segment, access->newest) != STROBE_OK) return STROBE_NO_MEMORY;
     dead = entry_dead(segment_entry(segment, slot), strobe_access_now(access));
     *old = shard_take_out(map, shard, segment, slot, key->hash);
     if (segment->count % 8 == 0) /* only now and then: a look at the neighbour costs a miss */

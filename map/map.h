@@ -313,8 +313,8 @@ void strobe_flush_inside(struct strobe_access *access, struct strobe_garbage *ga
 size_t strobe_sweep(struct strobe_map *map, uint64_t *place, unsigned segments) STROBE_OUTSIDE;
 
 /* Shows VISIT one entry chosen at random among those alive at the last strobe_map_tick, under its lock: each is as
- * likely as any other, or half as likely. RANDOM is any random number. Results: OK, MISSING (there is none). Any
- * thread, outside of an access. */
+ * likely as any other, or half as likely, if all are alive. RANDOM is any random number. Results: OK, MISSING (there is
+ * none). Any thread, outside of an access. */
 enum strobe_status strobe_random(struct strobe_map *map, uint64_t random,
                                  void (*visit)(void *context, const struct strobe_entry *entry), void *context)
     STROBE_OUTSIDE;

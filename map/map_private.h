@@ -66,6 +66,16 @@ STROBE_INSIDE static inline void shard_set_done(struct strobe_shard *shard) {
         atomic_store_explicit(&shard->doubting, false, memory_order_relaxed);
 }
 
+/* table_freeze of a live SEGMENT that is to be changed: where there is no memory, the snapshots that need the copy are
+ * closed if all are idle. */
+enum strobe_status shard_freeze_now(struct strobe_map *map, struct strobe_shard *shard, struct segment *segment,
+                                    uint64_t newest) STROBE_INSIDE;
+
+STROBE_INSIDE static inline enum strobe_status shard_freeze(struct strobe_map *map, struct strobe_shard *shard,
+                                                            struct segment *segment, uint64_t newest) {
+    return newest <= segment->mark ? STROBE_OK : shard_freeze_now(map, shard, segment, newest);
+}
+
 /* Takes the entry in SLOT out of SEGMENT, which is frozen for NEWEST. Gives it back unless a copy keeps it (NULL). */
 struct strobe_entry *shard_take_out(struct strobe_map *map, struct strobe_shard *shard, struct segment *segment,
                                     segment_slot slot, uint64_t hash) STROBE_INSIDE;

@@ -14,7 +14,7 @@
  *
  * Why writing over is safe: whoever reads an entry of the live map holds its shard's lock; a copy names only entries
  * whose version is not above the segment's `frozen` (table_freeze_now), and the set looks for newer snapshots first
- * (`newest <= mark`, or table_freeze). If a copy does name the entry, its bytes are moved there (shard_let_go). The key
+ * (`newest <= mark`, or shard_freeze). If a copy does name the entry, its bytes are moved there (shard_let_go). The key
  * is there, so no vigil ends (vigil.c). These functions are the library's: strobed's commands enter, and make their
  * entries outside of the lock.
  * On failure: NO_MEMORY and TOO_BIG mean that nothing has changed.
@@ -200,7 +200,7 @@ STROBE_LEAVES NOT_INLINE static enum strobe_status set_rest(struct strobe_map *m
     segment_slot slot;
 
     snapshots_instant(&map->snapshots, &instant, &newest);
-    if (table_freeze(&shard->live, &map->world, segment, newest, shard->version) == STROBE_OK)
+    if (shard_freeze(map, shard, segment, newest) == STROBE_OK)
         entry = slot_entry(segment_look(segment, segment->class, &key, &slot));
     if (entry &&
         !(entry_plain(entry) && entry_plain_value_len(entry) == len && shard_let_go(map, shard, segment, hash, entry)))

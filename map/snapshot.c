@@ -38,10 +38,10 @@
  * A copy goes when no open snapshot in (after, mark] may still read there: it was closed, or it has passed, which
  * means that its owner has *forgotten* (strobe_snapshot_forget) what lies before a place behind the copy.
  * The memory of snapshots is bounded by closing (revoking) those that matter least; that takes them off the list
- * at once, so that nothing more is kept for them, and strobe_map_maintain gives back what was. The same where there is
- * no memory for a copy: a write shall not fail for a scan that nobody reads.
+ * at once, so that nothing more is kept for them, and strobe_map_maintain gives back what was. Where a write finds no
+ * memory for a copy, those that need it are closed if all are idle: no write fails for a scan that nobody reads.
  *
- * On failure: a scan that cannot copy stays where it is and can go on later.
+ * On failure: a scan that cannot copy stays where it is and can go on later; it closes no other.
  * Not here: who owns an entry that a copy names (copies.c).
  */
 #include "map/snapshot.h"
@@ -79,12 +79,18 @@ static bool passed(const struct strobe_snapshot *snapshot, uint64_t end) {
     return snapshot->kept.end || (end != 0 && end <= snapshot->kept.prefix);
 }
 
+/* The newest snapshot from S on, back in time, that needs a copy for (AFTER, MARK] before END; or NULL. */
+SNAPSHOTS_INSIDE static struct strobe_snapshot *next_needing(struct strobe_snapshot *s, uint64_t after, uint64_t mark,
+                                                             uint64_t end) {
+    while (s && s->number > after && (s->number > mark || passed(s, end))) s = s->older;
+    return s && s->number > after ? s : NULL;
+}
+
 bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, uint64_t end) {
-    bool need = false;
+    bool need;
 
     list_enter(snapshots);
-    for (const struct strobe_snapshot *s = snapshots->last; s && s->number > after && !need; s = s->older)
-        need = s->number <= mark && !passed(s, end);
+    need = next_needing(snapshots->last, after, mark, end) != NULL;
     list_leave(snapshots);
     return need;
 }
@@ -104,6 +110,20 @@ SNAPSHOTS_INSIDE static void unlist(struct snapshots *snapshots, struct strobe_s
     atomic_store_explicit(&snapshots->newest, snapshots->last ? snapshots->last->number : 0, memory_order_release);
 }
 
+/* At NOW, in milliseconds: whether SNAPSHOT was idle for IDLE_MS, or has been read to its end. */
+SNAPSHOTS_INSIDE static bool may_close(const struct strobe_snapshot *snapshot, uint64_t now, uint64_t idle_ms) {
+    return !snapshot->keep && (snapshot->finished || snapshot->used_ms + idle_ms <= now);
+}
+
+SNAPSHOTS_INSIDE static void revoke(struct snapshots *snapshots, struct strobe_snapshot *victim) {
+    /* Before it leaves the list, whose release then shows it: a writer who sees the list without it no longer
+     * copies for it, and its reader, who takes the shard's lock after that writer, must know. */
+    atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
+    unlist(snapshots, victim);
+    snapshots->revoked_count++;
+    atomic_store_explicit(&snapshots->reap, true, memory_order_relaxed);
+}
+
 /* Closes the snapshot that matters least of those idle for IDLE_MS; false: there is none that may be closed. */
 SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t idle_ms) {
     uint64_t now = snapshots_tick(snapshots);
@@ -113,29 +133,15 @@ SNAPSHOTS_INSIDE static bool revoke_one(struct snapshots *snapshots, uint64_t id
         bool better = !victim || (s->finished && !victim->finished) ||
                       (s->finished == victim->finished && s->used_ms < victim->used_ms);
 
-        if (!s->keep && (s->finished || s->used_ms + idle_ms <= now) && better) victim = s;
+        if (better && may_close(s, now, idle_ms)) victim = s;
     }
-    if (!victim) return false;
-    /* Before it leaves the list, whose release then shows it: a writer who sees the list without it no longer
-     * copies for it, and its reader, who takes the shard's lock after that writer, must know. */
-    atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
-    unlist(snapshots, victim);
-    snapshots->revoked_count++;
-    atomic_store_explicit(&snapshots->reap, true, memory_order_relaxed);
-    return true;
+    if (victim) revoke(snapshots, victim);
+    return victim != NULL;
 }
 
 static bool fits(const struct snapshots *snapshots, uint64_t more) {
     return snapshots->memory_max == 0 ||
            atomic_load_explicit(&snapshots->held, memory_order_relaxed) + more <= snapshots->memory_max;
-}
-
-void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) {
-    atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed);
-    /* One at a time: when giving its memory back was not enough, the next copy closes the next. */
-    if ((int64_t)bytes <= 0 || fits(snapshots, 0) || atomic_load_explicit(&snapshots->reap, memory_order_relaxed))
-        return;
-    (void)snapshots_close_idle(snapshots);
 }
 
 static bool close_one(struct snapshots *snapshots, uint64_t idle_ms) {
@@ -147,12 +153,30 @@ static bool close_one(struct snapshots *snapshots, uint64_t idle_ms) {
     return closed;
 }
 
-bool snapshots_close_idle(struct snapshots *snapshots) {
-    return close_one(snapshots, IDLE_BEFORE_REVOKED_MS);
+void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) {
+    atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed);
+    /* One at a time: when giving its memory back was not enough, the next copy closes the next. */
+    if ((int64_t)bytes <= 0 || fits(snapshots, 0) || atomic_load_explicit(&snapshots->reap, memory_order_relaxed))
+        return;
+    (void)close_one(snapshots, IDLE_BEFORE_REVOKED_MS);
 }
 
 bool snapshots_make_room(struct snapshots *snapshots, uint64_t bytes) {
     return !fits(snapshots, bytes) && close_one(snapshots, 0);
+}
+
+bool snapshots_close_needing(struct snapshots *snapshots, uint64_t after, uint64_t mark, uint64_t end) {
+    struct strobe_snapshot *s;
+    bool all = true;
+
+    list_enter(snapshots);
+    uint64_t now = snapshots_tick(snapshots);
+
+    for (s = snapshots->last; all && (s = next_needing(s, after, mark, end)); s = s->older)
+        all = may_close(s, now, IDLE_BEFORE_REVOKED_MS);
+    while (all && (s = next_needing(snapshots->last, after, mark, end))) revoke(snapshots, s);
+    list_leave(snapshots);
+    return all;
 }
 
 /* Moves the clock to a number of its own for SNAPSHOT. */
@@ -331,9 +355,8 @@ STROBE_OUTSIDE static enum strobe_status pin(struct strobe_snapshot *snapshot, u
 /* What was taken out under a lock and is freed outside. */
 struct dead {
     struct strobe_map *map;
-    uint64_t lowest, highest; /* numbers of the snapshots that need less now: only their copies are looked at */
-    struct table *table;      /* whose copies are looked at */
-    uint32_t budget;          /* entries to be looked at, and copies, under this hold of the lock */
+    struct table *table; /* whose copies are looked at */
+    uint32_t budget;     /* entries to be looked at, and copies, under this hold of the lock */
     struct copy *copies;
     struct history **chains; /* of a table without copies, CHAINS_COUNT of them */
     uint32_t chains_count;
@@ -356,8 +379,7 @@ STROBE_INSIDE static bool reap_copy(void *context, struct copy *copy) {
     struct dead *dead = context;
     struct strobe_map *map = dead->map;
 
-    if (dead->highest <= copy->after || copy->mark < dead->lowest || copy->pins ||
-        snapshots_need(&map->snapshots, copy->after, copy->mark, range_end(copy->prefix, copy->bits)))
+    if (copy->pins || snapshots_need(&map->snapshots, copy->after, copy->mark, range_end(copy->prefix, copy->bits)))
         return true;
     if (!copies_remove(&dead->table->copies, copy, hash_of, map, &dead->budget)) return false;
     copy->next = dead->copies;
@@ -402,7 +424,7 @@ STROBE_OUTSIDE static void bury(struct dead *dead) {
 /* What one hold of the lock allows of reap_shard. True: nothing is left to do. */
 STROBE_OUTSIDE static bool reap_some(struct strobe_map *map, struct strobe_shard *shard, uint64_t lowest,
                                      uint64_t highest) {
-    struct dead dead = {.map = map, .lowest = lowest, .highest = highest, .budget = REAP_BUDGET};
+    struct dead dead = {.map = map, .budget = REAP_BUDGET};
     bool whole;
 
     shard_enter(shard);
@@ -521,8 +543,7 @@ static void keep_from(struct strobe_snapshot *snapshot, const struct strobe_posi
 
 /* What SNAPSHOT, which needs less now, may let go under one hold of the lock. */
 static struct dead dead_of(const struct strobe_snapshot *snapshot) {
-    return (struct dead){
-        .map = snapshot->map, .lowest = snapshot->number, .highest = snapshot->number, .budget = REAP_BUDGET};
+    return (struct dead){.map = snapshot->map, .budget = REAP_BUDGET};
 }
 
 /* The end of that hold: takes out COPY (NULL: there is none) of DEAD's table if nobody needs it, lets the lock go, and
@@ -610,7 +631,7 @@ void strobe_map_maintain(struct strobe_map *map) {
     /* One that was in use when the limit was passed may be idle by now. */
     if (!fits(&map->snapshots, 0)) {
         (void)snapshots_tick(&map->snapshots);
-        (void)snapshots_close_idle(&map->snapshots);
+        (void)close_one(&map->snapshots, IDLE_BEFORE_REVOKED_MS);
     }
     /* Relaxed: the flag only says that looking is worth it, the locks order the rest. */
     if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed)) return;

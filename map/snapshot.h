@@ -67,9 +67,10 @@ bool snapshots_need(struct snapshots *snapshots, uint64_t after, uint64_t mark, 
  * locks. */
 void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) SNAPSHOTS_OUTSIDE;
 
-/* When there is no memory for a copy, which may then not be needed: closes the snapshot that matters least, if it is
- * idle. Results: false: there is none to close. Inside shard locks. */
-bool snapshots_close_idle(struct snapshots *snapshots) SNAPSHOTS_OUTSIDE;
+/* When there is no memory for a copy: closes those that need it (see snapshots_need) if each may be closed, as one that
+ * is idle may. Results: false: nothing was done. Inside shard locks. */
+bool snapshots_close_needing(struct snapshots *snapshots, uint64_t after, uint64_t mark,
+                             uint64_t end) SNAPSHOTS_OUTSIDE;
 
 /* When BYTES more, of a flushed table, would be too much: closes the snapshot that matters least, also one in use.
  * Results: false: they are not too much, or there is none to close. Inside shard locks. */

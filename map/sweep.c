@@ -32,9 +32,7 @@ STROBE_INSIDE static size_t sweep_segment(struct strobe_map *map, struct strobe_
 
     snapshots_instant(&map->snapshots, &instant, &newest);
     now = instant >> CLOCK_COUNT_BITS;
-    if (segment->earliest > now ||
-        table_freeze(&shard->live, &map->world, segment, newest, shard->version) != STROBE_OK)
-        return 0;
+    if (segment->earliest > now || shard_freeze(map, shard, segment, newest) != STROBE_OK) return 0;
     for (segment_slot slot = 0; slot < (segment_slot)segment_slots(segment->class); slot++) {
         const struct strobe_entry *entry = segment_entry(segment, slot);
         uint64_t expiry;
@@ -136,6 +134,7 @@ STROBE_INSIDE static const struct strobe_entry *look_on(struct search *search, c
         }
     }
     search->walked += next == 0 || map_shard_index(search->map, next) != map_shard_index(search->map, search->place);
+    if (search->walked >= search->map->shard_count) search->skip = 0; /* fewer are left than were counted */
     search->place = next;
     return entry;
 }

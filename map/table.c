@@ -132,18 +132,15 @@ void table_fini(struct table *table, const struct table_world *world) {
 
 enum strobe_status table_freeze_now(struct table *table, const struct table_world *world, struct segment *segment,
                                     uint64_t newest, uint64_t version) {
-    uint32_t expected = (uint32_t)1 << table_depth(table);
+    struct copy *copy;
 
-    while (snapshots_need(world->snapshots, segment->mark, newest, range_end(segment->prefix, segment->bits))) {
-        struct copy *copy = copies_add(&table->copies, world->allocator, segment, newest, version, expected);
-
-        if (copy) {
-            segment->frozen = version;
-            table->copies_made++;
-            snapshots_hold(world->snapshots, copy_bytes(copy));
-            break;
-        }
-        if (!snapshots_close_idle(world->snapshots)) return STROBE_NO_MEMORY;
+    if (snapshots_need(world->snapshots, segment->mark, newest, range_end(segment->prefix, segment->bits))) {
+        copy =
+            copies_add(&table->copies, world->allocator, segment, newest, version, (uint32_t)1 << table_depth(table));
+        if (!copy) return STROBE_NO_MEMORY;
+        segment->frozen = version;
+        table->copies_made++;
+        snapshots_hold(world->snapshots, copy_bytes(copy));
     }
     segment->mark = newest;
     return STROBE_OK;

@@ -31,7 +31,7 @@ enum {
     PACKED_HIGH = 16384,   /* the same when they are compressed, which takes three times as long */
     LINES_MAX = 2 << 20,   /* a key and a small value of nothing but escapes fit twice */
     STEP_PLACES = 4096,    /* of the map looked at in a step */
-    STEP_GLOB = 1 << 18,   /* (pattern x key) bytes in a step */
+    STEP_GLOB = 1 << 18,   /* steps of matching in a step, at their worst */
     CHECK_PIECE = 262144,  /* bytes of a blob looked at for UTF-8 in a step */
     TEXT_PIECE = 3 * 8192, /* bytes of a blob turned into JSON in a step */
     FAILURES_MAX = 100     /* steps in a row that found no memory */

@@ -81,7 +81,7 @@ size_t memory_block(size_t size) {
     return nallocx(size, MALLOCX_ALIGN(16));
 }
 
-/* A thread has its arena from its first allocation on, and jemalloc 5.3 crashes there when memory has run out. */
+/* A thread has its arena from its first allocation on. */
 void memory_prepare_thread(void) {
     void *volatile first = malloc(1); /* volatile: else both calls are left out */
 

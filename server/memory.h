@@ -28,7 +28,8 @@ void memory_figures(struct memory_figures *figures);
 /* The size of the block that the allocator gives the map for SIZE bytes. Any thread. */
 size_t memory_block(size_t size);
 
-/* For a thread that has not allocated yet: gets what the allocator needs for one, while there is memory. */
+/* Gets what the allocator needs for the calling thread, while there is memory: jemalloc 5.3 crashes where there is none
+ * left. Every thread that allocates calls it first, before the server says that it is ready. */
 void memory_prepare_thread(void);
 
 /* Gives what the calling thread keeps for its next allocations back to the allocator. */

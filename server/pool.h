@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* Starts all threads of libuv's pool (UV_THREADPOOL_SIZE of them, 4 unless it says otherwise) and waits until one has
- * worked. Once, before the process forgets what it could still refuse. false: the system has no room for them. */
+/* Starts all threads of libuv's pool (UV_THREADPOOL_SIZE of them, 4 unless it says otherwise) and waits until each has
+ * worked. Once, before anybody is listened to. false: the system has no room for them. */
 bool pool_start(void);
 
 #endif

@@ -50,6 +50,7 @@ struct worker {
     unsigned index;
     uv_loop_t loop;
     uv_thread_t thread;
+    uv_sem_t prepared; /* the thread has what it needs */
     uv_async_t wake;
     uv_idle_t turns;
     uv_prepare_t counter;
@@ -591,7 +592,6 @@ void worker_free(struct worker *worker) {
 
 void worker_run(struct worker *worker) {
     worker->has_run = true;
-    memory_prepare_thread();
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* of nanoseconds, where 50 us are usual: for nap() */
     uv_update_time(&worker->loop);
     worker->wall_offset = clock_wall_ms() - uv_now(&worker->loop);
@@ -599,11 +599,18 @@ void worker_run(struct worker *worker) {
 }
 
 static void run_thread(void *argument) {
-    worker_run(argument);
+    struct worker *worker = argument;
+    memory_prepare_thread();
+    uv_sem_post(&worker->prepared);
+    worker_run(worker);
 }
 
 bool worker_start(struct worker *worker) {
-    return uv_thread_create(&worker->thread, run_thread, worker) == 0;
+    if (uv_sem_init(&worker->prepared, 0) != 0) return false;
+    bool started = uv_thread_create(&worker->thread, run_thread, worker) == 0;
+    if (started) uv_sem_wait(&worker->prepared);
+    uv_sem_destroy(&worker->prepared);
+    return started;
 }
 
 void worker_join(struct worker *worker) {

@@ -170,7 +170,7 @@ static void snapshot_of(struct bench *bench, uint64_t key_count) {
 #define MANY_KEYS 20000u
 #define MANY_SETS 300u /* after each opening, so that each snapshot has copies of its own */
 
-/* What a set and a close take while OPEN snapshots are open: none of them may grow with that number. */
+/* What a set and a close take while OPEN snapshots are open: neither should grow with that number. */
 static void many_of(struct bench *bench, unsigned open) {
     struct bench_text *keys = bench_keys_new(MANY_KEYS);
     struct strobe_map *map = bench_map_new();

@@ -165,6 +165,11 @@ class Server:
         with self.changed:
             return "\n".join(line for line in self.lines if line is not None)
 
+    def peak(self):
+        """The most memory that it ever had, in bytes."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            return int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) << 10
+
     def wait_log(self, pattern, count=1, patience=PATIENCE):
         """Waits until COUNT lines match PATTERN, and gives their matches."""
         end = time.monotonic() + patience

@@ -17,12 +17,6 @@ KEYS_MAX = 65536
 AT_ONCE = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0"}
 
 
-def peak(server):
-    """The most memory that SERVER ever had, in bytes."""
-    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
-        return int(re.search(r"VmHWM:\s+(\d+)", status.read())[1]) << 10
-
-
 def transaction(*commands):
     return b"".join([request("MULTI"), *(request(*command) for command in commands), request("EXEC")])
 
@@ -310,30 +304,30 @@ class Large(unittest.TestCase):
         for again in (("SETRANGE", "big", 5, "z"), ("APPEND", "big", "z")):
             with Server("--threads", "1", env=AT_ONCE) as server, server.client() as client:
                 client.ask("SET", "big", bytes(size))
-                before = peak(server)
+                before = server.peak()
                 replies = run(client, *[again] * 200, ("STRLEN", "big"))
                 self.assertEqual(replies[-1], replies[-2])
-                self.assertLess(peak(server) - before, 6 * size)  # the thread sanitizer has a share of ours
+                self.assertLess(server.peak() - before, 6 * size)  # the thread sanitizer has a share of ours
 
     def test_old_values_do_not_wait_for_the_end_in_any_number(self):
         with Server("--threads", "1", env=AT_ONCE) as server, server.client() as client:
             client.ask("SET", "small", bytes(16000))
-            before = peak(server)
+            before = server.peak()
             self.assertEqual(run(client, *[("SETRANGE", "small", 5, "z")] * 20000), [16000] * 20000)
-            self.assertLess(peak(server) - before, 160 << 20)  # of 320 MB that were replaced
+            self.assertLess(server.peak() - before, 160 << 20)  # of 320 MB that were replaced
 
     def test_copies_beyond_max_buffers_are_refused_and_the_others_go_on(self):
         size, rounds = 4 << 20, 30
         with Server("--threads", "1", "--max-buffers", "32mb", env=AT_ONCE) as server, server.client() as client:
             client.ask("SET", "big", bytes(size))
-            before = peak(server)
+            before = server.peak()
             replies = run(client, *[("SETRANGE", "big", 5, "z"), ("COPY", "big", "other", "REPLACE")] * rounds)
             refused = [str(reply) for reply in replies[0::2] if isinstance(reply, ReplyError)]
             self.assertEqual(set(refused), {"OOM the transaction would copy more than max-buffers leaves room for, "
                                             "nothing was changed"})
             self.assertIn(len(refused), (rounds - 8, rounds - 7))  # 32 MiB, less what buffers hold already
             self.assertEqual(replies[1::2], [1] * rounds)
-            self.assertLess(peak(server) - before, 20 * size)
+            self.assertLess(server.peak() - before, 20 * size)
             self.assertEqual(client.ask("GETRANGE", "big", 0, 7), b"\0\0\0\0\0z\0\0")
             self.assertEqual(run(client, ("SETRANGE", "big", 6, "y")), [size])  # a single one always may be
 
