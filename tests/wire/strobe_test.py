@@ -19,6 +19,14 @@ PATIENCE = float(os.environ.get("STROBE_TEST_PATIENCE", "30"))  # seconds, for w
 WRONG = re.compile(r"AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|Assertion")
 
 
+def until(condition):
+    """Polls CONDITION, which an event makes true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen")
+
+
 class ReplyError(Exception):
     """An error reply; its text is the line without the '-'."""
 

@@ -11,17 +11,9 @@ import time
 import unittest
 
 import http_client
-from strobe_test import PATIENCE, ReplyError, Server, request
+from strobe_test import ReplyError, Server, request, until
 
 LINE = re.compile(rb"\+\d{10,}\.\d{6} \[0 (\S+)\] (.*)", re.DOTALL)
-
-
-def until(condition):
-    """Polls CONDITION, which an event makes true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("it did not happen")
 
 
 def clients_of(client, *words):
