@@ -315,8 +315,10 @@ void copies_own(struct copies *copies, uint64_t hash, struct strobe_entry *entry
 
 STROBE_INSIDE static void unlink_copy(struct copies *copies, struct copy *copy) {
     struct history **at = history_at(copies, copy->prefix, copy->bits), *history = *at;
-    uint32_t place = count_below(history, copy->mark);
+    uint32_t place;
 
+    assert(history);
+    place = count_below(history, copy->mark);
     assert(history->moments[place].copy == copy);
     history->count--;
     memmove(&history->moments[place], &history->moments[place + 1],
