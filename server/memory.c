@@ -88,12 +88,20 @@ void memory_prepare_thread(void) {
     free(first);
 }
 
+void memory_prepare_helper(void) {
+    unsigned shared = 0;
+    bool caches = false;
+
+    memory_prepare_thread();
+    mallctl("thread.tcache.enabled", NULL, NULL, &caches, sizeof caches);
+    mallctl("thread.arena", NULL, NULL, &shared, sizeof shared); /* and its own goes to the next thread that asks */
+}
+
 void memory_forget_cached(void) {
     mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 }
 
 void memory_purge(void) {
-    memory_forget_cached();
     mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
 }
 
@@ -147,6 +155,8 @@ size_t memory_block(size_t size) {
 }
 
 void memory_prepare_thread(void) {}
+
+void memory_prepare_helper(void) {}
 
 void memory_forget_cached(void) {}
 

@@ -32,6 +32,11 @@ size_t memory_block(size_t size);
  * left. Every thread that allocates calls it first, before the server says that it is ready. */
 void memory_prepare_thread(void);
 
+/* The same for a thread that does now and then what no loop should do, mostly to free. It keeps nothing of what
+ * it frees for itself: that would hold the pages of thousands of blocks that lay all over memory. One thread at a time:
+ * then they all do with what the first one gets. */
+void memory_prepare_helper(void);
+
 /* Gives what the calling thread keeps for its next allocations back to the allocator. */
 void memory_forget_cached(void);
 

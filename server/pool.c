@@ -50,33 +50,41 @@ static bool is_room(size_t count) {
     return started == count;
 }
 
-struct first_work {
-    uv_work_t work; /* first, so that a work is a first_work */
-    uv_barrier_t *all;
+/* What the first works of all threads share. */
+struct start {
+    uv_mutex_t one; /* prepares itself at a time */
+    uv_barrier_t all;
 };
 
-/* Waits for the others, so that each thread has one. */
+/* Waits for the others, so that each thread has one such work. */
 static void prepare(uv_work_t *work) {
-    const struct first_work *first = (const struct first_work *)(const void *)work;
+    struct start *start = work->data;
 
-    memory_prepare_thread();
-    uv_barrier_wait(first->all);
+    uv_mutex_lock(&start->one);
+    memory_prepare_helper();
+    uv_mutex_unlock(&start->one);
+    uv_barrier_wait(&start->all);
 }
 
-/* One work for each of COUNT threads. */
-static bool prepare_all(struct first_work *works, size_t count) {
-    uv_barrier_t all;
+/* WORKS has room for one for each of COUNT threads. */
+static bool prepare_all(uv_work_t *works, size_t count) {
+    struct start start;
     uv_loop_t loop;
 
     if (uv_loop_init(&loop) != 0) return false;
-    bool ready = uv_barrier_init(&all, (unsigned)count) == 0;
+    bool ready = uv_mutex_init(&start.one) == 0;
+    if (ready && uv_barrier_init(&start.all, (unsigned)count) != 0) {
+        uv_mutex_destroy(&start.one);
+        ready = false;
+    }
     if (ready) {
         for (size_t i = 0; i < count; i++) {
-            works[i].all = &all;
-            (void)uv_queue_work(&loop, &works[i].work, prepare, NULL); /* refuses only what has no function */
+            works[i].data = &start;
+            (void)uv_queue_work(&loop, &works[i], prepare, NULL); /* refuses only what has no function */
         }
         uv_run(&loop, UV_RUN_DEFAULT);
-        uv_barrier_destroy(&all);
+        uv_barrier_destroy(&start.all);
+        uv_mutex_destroy(&start.one);
     }
     uv_loop_close(&loop);
     return ready;
@@ -84,7 +92,7 @@ static bool prepare_all(struct first_work *works, size_t count) {
 
 bool pool_start(void) {
     size_t count = threads_wanted();
-    struct first_work *works = calloc(count, sizeof works[0]);
+    uv_work_t *works = calloc(count, sizeof works[0]);
     bool started = works != NULL && is_room(count) && prepare_all(works, count);
 
     free(works);
