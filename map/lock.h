@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "map/compiler.h"
 #include "map/map.h"
 
 #if defined(__clang__)
@@ -34,10 +35,10 @@ extern struct strobe_lock_class strobe_snapshots_lock __attribute__((acquired_af
 #define LOCK_UNCHECKED
 #endif
 
-/* 0 free, 1 taken, 2 taken and somebody sleeps. */
 struct lock {
-    _Atomic uint32_t state;
-    _Atomic uint32_t waits; /* how often somebody had to wait for it; for statistics, wraps */
+    _Atomic uint32_t state;  /* 0 free, 1 taken */
+    _Atomic uint32_t asleep; /* 1: somebody sleeps until it is free, or is about to, or did a moment ago */
+    _Atomic uint32_t waits;  /* how often somebody had to wait for it; for statistics, wraps */
 #ifdef STROBE_DEBUG
     _Atomic uint64_t owner; /* pthread_self of the holder, 0 = nobody */
 #endif
@@ -76,8 +77,11 @@ static inline void lock_time_end(const struct lock *lock) {
 }
 #endif
 
+/* Before the first lock of a process is used; again does no harm. Without it who waits long polls. */
+void lock_prepare(void);
+
 uint64_t lock_wait(struct lock *lock); /* the slow half of lock_enter */
-void lock_wake(struct lock *lock);     /* the slow half of lock_leave */
+void lock_wake(struct lock *lock);     /* the slow half of lock_leave: wakes one */
 
 #ifdef STROBE_DEBUG
 void lock_note_owner(struct lock *lock);
@@ -108,7 +112,7 @@ static inline bool lock_try(struct lock *lock) {
     return true;
 }
 
-/* Returns for how many nanoseconds the thread slept. */
+/* Returns for how many nanoseconds the thread had left its processor to others. */
 static inline uint64_t lock_enter(struct lock *lock) {
     uint64_t slept;
 
@@ -119,10 +123,17 @@ static inline uint64_t lock_enter(struct lock *lock) {
     return slept;
 }
 
-static inline void lock_leave(struct lock *lock) {
+/* Frees it. Results: true: somebody sleeps, and lock_wake has to be called. */
+static inline bool lock_free(struct lock *lock) {
     lock_note_free(lock);
     lock_time_end(lock);
-    if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2) lock_wake(lock);
+    atomic_store_explicit(&lock->state, 0, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps this order; for the processor see lock.c */
+    return UNUSUAL(atomic_load_explicit(&lock->asleep, memory_order_relaxed));
+}
+
+static inline void lock_leave(struct lock *lock) {
+    if (lock_free(lock)) lock_wake(lock);
 }
 
 #endif

@@ -12,12 +12,12 @@
  * once more. */
 struct strobe_shard {
     _Alignas(64) struct lock lock;
+    uint32_t doubt SHARD_GUARDED;   /* see single.c, as for `doubting` */
     uint64_t version SHARD_GUARDED; /* the last one given */
     uint64_t vigils SHARD_GUARDED;  /* how many there are: nearly always none */
     uint64_t count SHARD_GUARDED;   /* live entries, their bytes, and how many of them can expire */
     uint64_t entry_bytes SHARD_GUARDED;
     uint64_t expiring SHARD_GUARDED;
-    uint32_t doubt SHARD_GUARDED;   /* see single.c, as for `doubting` */
     uint64_t expired SHARD_GUARDED; /* swept since the start */
     _Alignas(64) struct table live;
     struct table *flushed SHARD_GUARDED; /* older tables that snapshots still need */

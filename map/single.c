@@ -9,8 +9,8 @@
  * A processor that has the next call's instructions in its window fetches for it while this one still waits for
  * memory (DESIGN.md, "Instructions, misses and lines"), so the number of instructions is what a call costs. Therefore
  * the piece is compiled twice, for any processor and for those with AES, AVX2 and BMI (Haswell, 2013, and later): the
- * hash in place, shifts and bytes spread over a line in one instruction each. And its rare ends, but for waking a
- * sleeper, are calls in the last place: no register has to be saved for them.
+ * hash in place, shifts and bytes spread over a line in one instruction each. And its rare ends are calls in the last
+ * place: no register has to be saved for them.
  *
  * Why writing over is safe: whoever reads an entry of the live map holds its shard's lock; a copy names only entries
  * whose version is not above the segment's `frozen` (table_freeze_now), and the set looks for newer snapshots first
@@ -229,6 +229,15 @@ NOT_INLINE static enum strobe_status get_later(struct strobe_map *map, const voi
     return get_key(map, &key, value, len);
 }
 
+STROBE_LEAVES LOCK_UNCHECKED NOT_INLINE static enum strobe_status done_and_wake(struct strobe_shard *shard) {
+    lock_wake(&shard->lock);
+    return STROBE_OK;
+}
+
+STROBE_LEAVES LOCK_UNCHECKED INLINE enum strobe_status done(struct strobe_shard *shard) {
+    return lock_free(&shard->lock) ? done_and_wake(shard) : STROBE_OK;
+}
+
 INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
     struct strobe_shard *shard = map_shard(map, key->hash);
     struct way way = way_on(shard, key->hash);
@@ -238,8 +247,7 @@ INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *k
     if (USUAL(way_holds(&way, shard))) entry = segment_glance(way.home, key, NULL);
     if (UNUSUAL(!entry)) return get_rest(map, key->data, key->len, key->hash, value, len);
     copy_plain(value, len, entry, key->len);
-    shard_leave(shard);
-    return STROBE_OK;
+    return done(shard);
 }
 
 INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *key, const void *value, size_t len) {
@@ -256,8 +264,7 @@ INLINE enum strobe_status set(struct strobe_map *map, const struct strobe_key *k
     if (UNUSUAL(!entry) || UNUSUAL(!may_write_over(segment, entry, len)))
         return set_rest(map, key->data, key->len, key->hash, value, len);
     write_over(shard, entry, key->len, value, len);
-    shard_leave(shard);
-    return STROBE_OK;
+    return done(shard);
 }
 
 /* ---- For two kinds of processors --------------------------------------------------------------- */

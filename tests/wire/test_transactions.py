@@ -317,7 +317,7 @@ class Large(unittest.TestCase):
             self.assertLess(server.peak() - before, 160 << 20)  # of 320 MB that were replaced
 
     def test_copies_beyond_max_buffers_are_refused_and_the_others_go_on(self):
-        size, rounds = 4 << 20, 30
+        size, rounds = 4 << 20, 100
         with Server("--threads", "1", "--max-buffers", "32mb", env=AT_ONCE) as server, server.client() as client:
             client.ask("SET", "big", bytes(size))
             before = server.peak()
@@ -327,7 +327,7 @@ class Large(unittest.TestCase):
                                             "nothing was changed"})
             self.assertIn(len(refused), (rounds - 8, rounds - 7))  # 32 MiB, less what buffers hold already
             self.assertEqual(replies[1::2], [1] * rounds)
-            self.assertLess(server.peak() - before, 20 * size)
+            self.assertLess(server.peak() - before, rounds * size // 2)  # of what copies of all would be
             self.assertEqual(client.ask("GETRANGE", "big", 0, 7), b"\0\0\0\0\0z\0\0")
             self.assertEqual(run(client, ("SETRANGE", "big", 6, "y")), [size])  # a single one always may be
 
