@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Looks before sleeping, some 5 us together: the longest usual hold, a segment copied for a scan, is waited out awake.
+/* Looks before sleeping, 5 to 15 us together: the longest usual hold, a segment copied for a scan, is waited out awake.
  * With 64 a writer beside a scan slept and was woken late: p99.9 9-19 us and at most 4 ms, with 250 8-10 us and 0.4 ms
  * (map_bench scan --keys 1000000, in turn). */
 #define LOCK_SPINS 250

@@ -123,8 +123,8 @@ static inline uint64_t lock_enter(struct lock *lock) {
     return slept;
 }
 
-/* Frees it. Results: true: somebody sleeps, and lock_wake has to be called. */
-static inline bool lock_free(struct lock *lock) {
+/* lock_leave but for waking. Results: true: somebody sleeps, and lock_wake has to be called. */
+static inline bool lock_release(struct lock *lock) {
     lock_note_free(lock);
     lock_time_end(lock);
     atomic_store_explicit(&lock->state, 0, memory_order_release);
@@ -133,7 +133,7 @@ static inline bool lock_free(struct lock *lock) {
 }
 
 static inline void lock_leave(struct lock *lock) {
-    if (lock_free(lock)) lock_wake(lock);
+    if (lock_release(lock)) lock_wake(lock);
 }
 
 #endif

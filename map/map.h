@@ -215,7 +215,7 @@ struct strobe_access {
     struct strobe_map *map;
     uint64_t instant;   /* the map's clock, read once after all locks were taken */
     uint64_t newest;    /* newest snapshot open at that instant, 0 = none */
-    uint64_t slept;     /* nanoseconds asleep before all locks were taken; the caller may read it */
+    uint64_t slept;     /* nanoseconds it left its processor to others until it had all locks; the caller may read it */
     uint32_t first;     /* lowest shard held */
     uint32_t held_many; /* 0: only FIRST is held; else HELD tells */
     uint64_t held[16];  /* a bit for every shard held */

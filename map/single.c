@@ -229,13 +229,15 @@ NOT_INLINE static enum strobe_status get_later(struct strobe_map *map, const voi
     return get_key(map, &key, value, len);
 }
 
+/* How the usual get and set end. */
+
 STROBE_LEAVES LOCK_UNCHECKED NOT_INLINE static enum strobe_status done_and_wake(struct strobe_shard *shard) {
     lock_wake(&shard->lock);
     return STROBE_OK;
 }
 
 STROBE_LEAVES LOCK_UNCHECKED INLINE enum strobe_status done(struct strobe_shard *shard) {
-    return lock_free(&shard->lock) ? done_and_wake(shard) : STROBE_OK;
+    return lock_release(&shard->lock) ? done_and_wake(shard) : STROBE_OK;
 }
 
 INLINE enum strobe_status get(struct strobe_map *map, const struct strobe_key *key, void *value, size_t *len) {
