@@ -1,6 +1,6 @@
 /* lock.c - what happens when a lock is not free, and who holds it in a debug build.
  *
- * A holder needs the lock for tens of nanoseconds, so a waiter first looks again a few times. Then it offers its
+ * A holder needs the lock for tens of nanoseconds, so a waiter first looks again now and then. Then it offers its
  * processor to others, and at last it sleeps in the kernel: with more threads than processors the holder may itself be
  * waiting for a processor, and whoever spins keeps it from getting one. (Not here: which lock comes first, lock.h.)
  *
@@ -24,19 +24,30 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Looks before sleeping, 5 to 15 us together: the longest usual hold, a segment copied for a scan, is waited out awake.
- * With 64 a writer beside a scan slept and was woken late: p99.9 9-19 us and at most 4 ms, with 250 8-10 us and 0.4 ms
- * (map_bench scan --keys 1000000, in turn). */
-#define LOCK_SPINS 250
+/* Pauses of the processor before sleeping, 5 to 15 us together: the longest usual hold, a segment copied for a scan, is
+ * waited out awake. With 64 a writer beside a scan slept and was woken late: p99.9 9-19 us and at most 4 ms, with 250
+ * 8-10 us and 0.4 ms (map_bench scan --keys 1000000, in turn). */
+#define LOCK_PAUSES 250
+
+/* Pauses between two looks: twice as many each time, and at most so many. A look takes the lock's line from its holder,
+ * who needs it to go on. With a look at each pause eight threads that write one key took 2.6 times as long (map_bench
+ * speed --choice one --writes 100, in turn). */
+#define LOCK_PAUSES_AT_ONCE 32
 
 /* Offers before sleeping. Eight threads on two processors meet a lock whose holder has lost its processor some hundred
  * times a second; when each of them slept, and had to be woken one by another, all took 1.05 times as long. */
 #define LOCK_YIELDS 8
 
-static inline void relax(void) {
+static inline void relax(int pauses) {
+    while (pauses-- > 0) {
 #if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("isb"); /* some tens of cycles; "yield" is none on most of them */
+#else
+        atomic_signal_fence(memory_order_seq_cst);
 #endif
+    }
 }
 
 #ifdef STROBE_DEBUG
@@ -95,9 +106,10 @@ static void sleep_until_free(struct lock *lock) {
 uint64_t lock_wait(struct lock *lock) {
     assert_not_held(lock);
     atomic_fetch_add_explicit(&lock->waits, 1, memory_order_relaxed);
-    for (int spin = 0; spin < LOCK_SPINS; spin++) {
+    for (int paused = 0, pauses = 1; paused < LOCK_PAUSES; paused += pauses) {
+        if (pauses < LOCK_PAUSES_AT_ONCE) pauses *= 2;
+        relax(pauses);
         if (try_again(lock)) return 0;
-        relax();
     }
     uint64_t began = clock_ns();
     for (int yield = 0; yield < LOCK_YIELDS; yield++) {
