@@ -77,9 +77,6 @@ static inline void lock_time_end(const struct lock *lock) {
 }
 #endif
 
-/* Before the first lock of a process is used; again does no harm. Without it who waits long polls. */
-void lock_prepare(void);
-
 uint64_t lock_wait(struct lock *lock); /* the slow half of lock_enter */
 void lock_wake(struct lock *lock);     /* the slow half of lock_leave: wakes one */
 

@@ -125,7 +125,6 @@ enum strobe_status strobe_map_new(const struct strobe_map_options *options, stru
     enum strobe_status status;
 
     if (!map) return STROBE_NO_MEMORY;
-    lock_prepare();
     memset(map, 0, sizeof *map);
     map->world.allocator = allocator;
     map->world.snapshots = &map->snapshots;

@@ -244,6 +244,7 @@ const struct strobe_entry *strobe_find(struct strobe_access *access, const struc
 
 /* Puts *ENTRY under KEY, which must be the entry's own key, and gives it a new version. On OK takes
  * *ENTRY and leaves in its place the entry it replaced, now the caller's to free *after* strobe_leave, or NULL.
+ * (Before, too, if nothing that strobe_find gave in this access is looked at again: it may be that one.)
  * Results: OK, NO_MEMORY (*ENTRY stays the caller's, the map is unchanged). */
 enum strobe_status strobe_put(struct strobe_access *access, const struct strobe_key *key, struct strobe_entry **entry)
     STROBE_INSIDE;

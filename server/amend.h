@@ -39,10 +39,10 @@ struct amendment {
     size_t max;          /* bytes that a value may have */
     struct exec *exec;   /* that runs the command; NULL: none does */
 
-    enum amend_fault fault; /* not NONE: the entry stays as it is */
-    bool is_later;          /* nothing was changed: ask again when the draft is whole */
+    enum amend_fault fault;  /* not NONE: the entry stays as it is */
+    bool is_later;           /* nothing was changed: ask again when the draft is whole */
     struct strobe_blob *own; /* exec's own blob, in which the bytes are to be put when the entry was; NULL: they are */
-    int64_t number;         /* the new length, or the new number */
+    int64_t number;          /* the new length, or the new number */
 };
 
 /* Make the entry that follows SEEN, for change_entry: its expiry and type are kept, and a missing one counts as empty,

@@ -250,8 +250,8 @@ static unsigned describe_setup(struct command_call *call, struct text *text) {
     uint64_t up_ms = clock_wall_ms() - metrics_start_ms(services_metrics(call->services));
     if (slept_ms * 100 > up_ms) {
         text_addf(text,
-                  "Commands slept for %llu ms waiting for shards (%llu waits in %llu s): raise shards = %llu, or "
-                  "spread the keys that all write.\n",
+                  "Commands were off the processor for %llu ms, waiting for shards (%llu waits in %llu s): raise "
+                  "shards = %llu, or spread the keys that all write.\n",
                   (ull)slept_ms, (ull)map.lock_waits, (ull)(up_ms / 1000), (ull)config->shards);
         found++;
     }

@@ -21,7 +21,7 @@ enum { THREADS_DEFAULT = 4, THREADS_MAX = 1024, STACK = 8 << 20 };
 
 static size_t threads_wanted(void) {
     const char *text = getenv("UV_THREADPOOL_SIZE");
-    long count = text == NULL ? THREADS_DEFAULT : strtol(text, NULL, 10); /* libuv has atoi: the same */
+    int count = text == NULL ? THREADS_DEFAULT : (int)strtol(text, NULL, 10); /* as libuv's atoi, which wraps round */
     if (count == 0) return 1;
     return count < 0 || count > THREADS_MAX ? THREADS_MAX : (size_t)count;
 }

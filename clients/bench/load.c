@@ -310,11 +310,14 @@ uint64_t phase_due(const struct phase *phase, double until) {
     return due < phase->requests ? due : phase->requests;
 }
 
-/* At a fixed rate: counts what was due and is not begun, unless somebody wanted it to end. */
+/* At a fixed rate: counts what was due and is not begun, unless somebody wanted it to end. Without connections it ended
+ * early, and all the rest would have been due. */
 static void count_unsent(struct worker *worker) {
-    uint64_t taken = 0, due = worker->tally.intended;
+    uint64_t taken = 0, due;
 
     if (!worker->phase->owes || worker->over_since != 0) return;
+    if (worker->open == 0) worker->tally.intended = worker->phase->requests;
+    due = worker->tally.intended;
     for (size_t i = 0; i < worker->conn_count; i++) taken += worker->conns[i].taken;
     if (due > taken)
         tally_fault(&worker->tally, TALLY_UNSENT, due - taken, STROBE_SLICE("requests that were due were never sent"));

@@ -17,7 +17,7 @@ C_ONLY = set("""
     stdnoreturn string strings time emmintrin immintrin nmmintrin smmintrin tmmintrin x86intrin arm_neon endian
     sys/types sys/time sys/uio
 """.split())
-MAP_SYSTEM = C_ONLY | set("pthread sched unistd sys/mman sys/random sys/syscall linux/futex linux/membarrier".split())
+MAP_SYSTEM = C_ONLY | set("pthread sched unistd sys/mman sys/random sys/syscall linux/futex".split())
 ANY = None
 
 # folder -> (folders or headers of ours, system headers without .h; ANY = all)

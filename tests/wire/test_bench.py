@@ -159,6 +159,13 @@ class Good(unittest.TestCase):
         self.assertGreater(faults["unsent_requests"], 50)
         self.assertEqual(told["requests"] + faults["unanswered_requests"] + faults["unsent_requests"], 100, faults)
 
+    def test_what_was_due_when_all_connections_had_gone_is_a_fault(self):
+        with Fake(lambda _, number: b"+OK\r\n" if number <= 10 else None) as fake:
+            status, told = figures("--port", fake.port, "--clients", 2, "--ratio", "0:1", "--rate", 100, "--seconds", 1)
+        faults = told["faults"]
+        self.assertEqual((status, told["rate"]["intended"], told["requests"]), (1, 100, 10))
+        self.assertEqual(faults["unanswered_requests"] + faults["unsent_requests"], 90, faults)
+
     def test_no_connection_takes_over_what_another_owes(self):
         """One of two connections waits to the end; half of what was due meanwhile is its own, and waited."""
         with Fake(late(0.8, 100)) as fake:
