@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """test_load.py - wrk with a hundred connections for ten seconds sees no error; and who asks nothing costs nothing.
 
-Idle is a figure: the time that the scheduler counted for all threads of the process over IDLE_SECONDS, in nanoseconds
-(/proc/PID/task/*/schedstat); ticks would charge a hundredth of a second to whoever runs for a microsecond when one is
-due. The claim is "below 0.2 %"."""
+Idle is two figures that the scheduler counted for all threads of the process over IDLE_SECONDS
+(/proc/PID/task/*/schedstat): how often they ran, and for how many nanoseconds; ticks would charge a hundredth of a
+second to whoever runs for a microsecond when one is due. The claims are "the timers' rounds and no more" and "below
+0.2 %". What a machine takes away counts as ours, as when a host fetches a page for its guest; but what we do is done in
+each span, so it is the least of a few that counts."""
 import glob
 import os
 import re
@@ -18,16 +20,20 @@ import strobe_test
 
 IDLE_SECONDS = 5
 IDLE_NS = IDLE_SECONDS * 2 * 10**6
+IDLE_SPANS = 4
+ROUNDS = 10  # a second, of upkeep.c with entries that expire or a scan; else there is one
 KEYS = 1000
 
 
-def used_ns(pid):
-    """User and system time of all threads that there are."""
-    total = 0
+def used(pid):
+    """What all threads that there are have run: nanoseconds of user and system time, and how often."""
+    ns = times = 0
     for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
         with open(path, encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total
+            words = file.read().split()
+        ns += int(words[0])
+        times += int(words[2])
+    return ns, times
 
 
 class Load(unittest.TestCase):
@@ -39,14 +45,18 @@ class Load(unittest.TestCase):
             for _ in range(KEYS):
                 self.assertEqual(client.reply(), b"OK")
 
-    def assert_idle(self):
-        """After a pause in which what ends or starts timers may settle."""
+    def assert_idle(self, rounds=1):
+        """After a pause in which what ends or starts timers may settle. ROUNDS: of timers, a second."""
         time.sleep(1)
-        before = used_ns(self.server.pid)
-        time.sleep(IDLE_SECONDS)
-        used = used_ns(self.server.pid) - before
-        self.assertGreater(before, 0)
-        self.assertLessEqual(used, IDLE_NS, f"{used} ns in {IDLE_SECONDS} s")
+        spans = []
+        while len(spans) < IDLE_SPANS and not (spans and min(spans)[0] <= IDLE_NS):
+            before = used(self.server.pid)
+            time.sleep(IDLE_SECONDS)
+            after = used(self.server.pid)
+            spans.append((after[0] - before[0], after[1] - before[1]))
+        self.assertGreater(before[0], 0)
+        self.assertLessEqual(min(spans)[0], IDLE_NS, f"(ns, times) in {IDLE_SECONDS} s: {spans}")
+        self.assertLessEqual(min(times for _, times in spans), (rounds + 2) * IDLE_SECONDS, spans)
 
     def test_wrk_sees_no_error(self):
         done = subprocess.run(["wrk", "-t2", "-c100", "-d10s", f"http://127.0.0.1:{self.server.http_port}/kv/k1"],
@@ -80,12 +90,12 @@ class Load(unittest.TestCase):
     def test_idle_with_entries_that_expire_later_costs_nothing(self):
         for i in range(KEYS):
             self.server.resp("EXPIRE", f"k{i}", 3600 + i)
-        self.assert_idle()
+        self.assert_idle(ROUNDS)
 
     def test_idle_with_an_open_scan_costs_nothing(self):
         cursor, _ = self.server.resp("SCAN", 0)
         self.assertNotEqual(cursor, b"0")
-        self.assert_idle()
+        self.assert_idle(ROUNDS)
 
 
 if __name__ == "__main__":
