@@ -9,8 +9,8 @@
  * look, and a waiter that says "asleep" and finds the lock taken just then is not woken. The next one who leaves will
  * wake it; and should there be none, it looks again by itself after SLEEP_NS. (A barrier that the waiter has every
  * processor pass, membarrier(2), would close the gap, but it interrupts the holder that is waited for: two threads that
- * held one lock for 2 us each got 0.6 of their rate.) Who wakes a sleeper takes `asleep` back first, and who is woken
- * says it again before it tries, for those that sleep still.
+ * held one lock for 2 us each got 0.6 of their rate, `map_bench lock`.) Who wakes a sleeper takes `asleep` back first,
+ * and who is woken says it again before it tries, for those that sleep still.
  */
 #include "map/lock.h"
 
@@ -24,24 +24,25 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Pauses of the processor before sleeping, 5 to 15 us together: the longest usual hold, a segment copied for a scan, is
- * waited out awake. With 64 a writer beside a scan slept and was woken late: p99.9 9-19 us and at most 4 ms, with 250
- * 8-10 us and 0.4 ms (map_bench scan --keys 1000000, in turn). */
+/* Pauses of the processor before sleeping: 250 are 2.5 us where one takes 10 ns, and 10 where it takes 40. The longest
+ * usual hold, a segment copied for a scan, is waited out awake. With 64 a writer beside a scan slept and was woken
+ * late: p99.9 9-19 us and at most 4 ms, with 250 8-10 us and 0.4 ms (map_bench scan --keys 1000000, in turn). */
 #define LOCK_PAUSES 250
 
 /* Pauses between two looks: twice as many each time, and at most so many. A look takes the lock's line from its holder,
- * who needs it to go on. With a look at each pause eight threads that write one key took 2.6 times as long (map_bench
- * speed --choice one --writes 100, in turn). */
+ * who needs it to go on. With a look at each pause two or eight threads that write one key took 3.2 times as long
+ * (map_bench speed --choice one --writes 100, in turn). */
 #define LOCK_PAUSES_AT_ONCE 32
 
 /* Offers before sleeping. Eight threads on two processors meet a lock whose holder has lost its processor some hundred
- * times a second; when each of them slept, and had to be woken one by another, all took 1.05 times as long. */
+ * times a second; when all slept, and had to be woken one by another, they took 1.07 to 1.10 times as long (map_bench
+ * speed --keys 100000 --threads 8, in turn). */
 #define LOCK_YIELDS 8
 
 /* How long the first sleep is at most, and the last: twice as long each time, for a holder that has lost its
- * processor. */
+ * processor; always below a millisecond. */
 #define SLEEP_NS     200000
-#define SLEEP_NS_MAX 12800000
+#define SLEEP_NS_MAX 800000
 
 static inline void relax(int pauses) {
     while (pauses-- > 0) {

@@ -35,7 +35,7 @@
 /* HTTP (SPEC 6). */
 #define STROBE_HTTP_HEAD_MAX            ((size_t)16384) /* all header lines, without the request line */
 #define STROBE_HTTP_FIELDS_MAX          ((size_t)100)   /* header lines */
-#define STROBE_HTTP_MEMO_MAX            ((size_t)240) /* header lines that a connection remembers */
+#define STROBE_HTTP_MEMO_MAX            ((size_t)240)   /* header lines that a connection remembers */
 #define STROBE_HTTP_TARGET_MAX          ((size_t)8192 + 3 * STROBE_KEY_MAX) /* every byte of a key may be %XX */
 #define STROBE_HTTP_LINE_SLACK          ((size_t)64)    /* method, spaces and version around the target */
 #define STROBE_HTTP_CHUNK_EXTENSION_MAX ((size_t)256)   /* of one chunk */

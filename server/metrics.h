@@ -34,7 +34,7 @@ enum { METRICS_COMMANDS_MAX = 256, METRICS_REASONS_MAX = 32 };
     X(READS, "strobe_socket_calls_total", "call=\"read\"", "Reads and writes of sockets")                     \
     X(WRITES, "strobe_socket_calls_total", "call=\"write\"", "")                                              \
     X(NAPS, "strobe_loop_naps_total", "", "Sleeps of some 80 us of busy loops, to find several requests")     \
-    X(LOCK_WAIT_NS, "strobe_lock_wait_nanoseconds_total", "", "Time commands were off, waiting for shards")   \
+    X(LOCK_WAIT_NS, "strobe_lock_wait_nanoseconds_total", "", "Time off the processor, waiting for shards")   \
     X(STREAMS, "strobe_http_streams_total", "end=\"all\"", "Streams of whole snapshots begun, and cut short") \
     X(STREAMS_CUT, "strobe_http_streams_total", "end=\"cut\"", "")
 

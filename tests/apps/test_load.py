@@ -4,8 +4,8 @@
 Idle is two figures that the scheduler counted for all threads of the process over IDLE_SECONDS
 (/proc/PID/task/*/schedstat): how often they ran, and for how many nanoseconds; ticks would charge a hundredth of a
 second to whoever runs for a microsecond when one is due. The claims are "the timers' rounds and no more" and "below
-0.2 %". What a machine takes away counts as ours, as when a host fetches a page for its guest; but what we do is done in
-each span, so it is the least of a few that counts."""
+0.2 %". The first holds in every span. For the second the machine's share is ours: on one guest a program that does
+nothing but wait took 0.2 ms for each waking, and 3 when its host was slow. So it is the least of a few spans."""
 import glob
 import os
 import re
@@ -56,7 +56,7 @@ class Load(unittest.TestCase):
             spans.append((after[0] - before[0], after[1] - before[1]))
         self.assertGreater(before[0], 0)
         self.assertLessEqual(min(spans)[0], IDLE_NS, f"(ns, times) in {IDLE_SECONDS} s: {spans}")
-        self.assertLessEqual(min(times for _, times in spans), (rounds + 2) * IDLE_SECONDS, spans)
+        self.assertLessEqual(max(times for _, times in spans), (rounds + 2) * IDLE_SECONDS, spans)
 
     def test_wrk_sees_no_error(self):
         done = subprocess.run(["wrk", "-t2", "-c100", "-d10s", f"http://127.0.0.1:{self.server.http_port}/kv/k1"],

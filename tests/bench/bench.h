@@ -136,5 +136,6 @@ void bench_growth(struct bench *bench);
 void bench_scan(struct bench *bench);
 void bench_snapshot(struct bench *bench);
 void bench_hash(struct bench *bench);
+void bench_lock(struct bench *bench);
 
 #endif

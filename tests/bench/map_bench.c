@@ -1,4 +1,4 @@
-/* map_bench.c - measures libstrobemap by itself: speed, size, growth, scans, snapshots, hash.
+/* map_bench.c - measures libstrobemap by itself: speed, size, growth, scans, snapshots, hash, a lock held for long.
  *
  *     map_bench speed --keys 1000000 --threads 1,8 --writes 0,50 --rounds 5
  *     map_bench all
@@ -22,6 +22,7 @@ static const char help[] =
     "  scan       keys per second, and a writer's times beside a scan\n"
     "  snapshot   opening and closing\n"
     "  hash       ns by length of key\n"
+    "  lock       how often threads get a lock that each of them holds for long\n"
     "  all        each of these, briefly\n"
     "\n"
     "  --keys N,...     numbers of keys, at most 8 (10000,100000,1000000)\n"
@@ -50,6 +51,7 @@ static const struct command commands[] = {
     {"scan", bench_scan, {{1000000}, 1}},
     {"snapshot", bench_snapshot, {{1000, 1000000}, 2}},
     {"hash", bench_hash, {{0}, 0}},
+    {"lock", bench_lock, {{0}, 0}},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -104,7 +104,7 @@ LOCK_UNCHECKED static void test_nobody_is_forgotten_asleep(void **state) {
         lock_enter(&handing.lock);
         atomic_store(&handing.held, round);
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-        busy(x % (round % 4 ? 10000 : 40000)); /* a waiter looks for 3 to 20 us before it sleeps */
+        busy(x % (round % 4 ? 10000 : 40000)); /* about how long a waiter looks before it sleeps, and longer */
         lock_leave(&handing.lock);
         while (atomic_load(&handing.got) < round) (void)sched_yield();
     }

@@ -327,7 +327,8 @@ class Large(unittest.TestCase):
                                             "nothing was changed"})
             self.assertIn(len(refused), (rounds - 8, rounds - 7))  # 32 MiB, less what buffers hold already
             self.assertEqual(replies[1::2], [1] * rounds)
-            self.assertLess(server.peak() - before, rounds * size // 2)  # of what copies of all would be
+            # All of them, were they not refused and none freed meanwhile; the thread sanitizer has 18 to 20 by itself.
+            self.assertLess(server.peak() - before, rounds * size // 2)
             self.assertEqual(client.ask("GETRANGE", "big", 0, 7), b"\0\0\0\0\0z\0\0")
             self.assertEqual(run(client, ("SETRANGE", "big", 6, "y")), [size])  # a single one always may be
 
