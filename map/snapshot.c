@@ -627,12 +627,18 @@ void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t
         memory_release(map->world.allocator, snapshots[i], sizeof *snapshots[i], MEMORY_WORD);
 }
 
+bool strobe_map_owes(const struct strobe_map *map) {
+    return atomic_load_explicit(&map->snapshots.reap, memory_order_relaxed); /* a hint, as in strobe_map_maintain */
+}
+
+void strobe_map_enforce(struct strobe_map *map) {
+    if (fits(&map->snapshots, 0)) return;
+    (void)snapshots_tick(&map->snapshots);
+    (void)close_one(&map->snapshots, IDLE_BEFORE_REVOKED_MS);
+}
+
 void strobe_map_maintain(struct strobe_map *map) {
-    /* One that was in use when the limit was passed may be idle by now. */
-    if (!fits(&map->snapshots, 0)) {
-        (void)snapshots_tick(&map->snapshots);
-        (void)close_one(&map->snapshots, IDLE_BEFORE_REVOKED_MS);
-    }
+    strobe_map_enforce(map);
     /* Relaxed: the flag only says that looking is worth it, the locks order the rest. */
     if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed)) return;
     for (uint32_t i = 0; i < map->shard_count; i++) reap_shard(map, &map->shards[i], 0, UINT64_MAX);

@@ -54,6 +54,7 @@ struct services {
     char executable[PATH_MAX];
     _Atomic size_t buffers;       /* relaxed: a sum that is compared with a limit */
     _Atomic uint64_t clients_max; /* relaxed: a limit */
+    atomic_bool is_maintaining;   /* relaxed: maintain_map waits for its turn */
     uv_async_t wake;
     struct attention attention;
     struct pause *pause;
@@ -228,6 +229,19 @@ static void close_snapshot(void *argument) {
 
 void services_close_snapshot(struct services *services, struct strobe_snapshot *snapshot) {
     services_defer(services, close_snapshot, snapshot);
+}
+
+static void maintain_map(void *argument) {
+    struct services *services = argument;
+
+    /* Before the work: what is asked for from here on is not in it. */
+    atomic_store_explicit(&services->is_maintaining, false, memory_order_relaxed);
+    strobe_map_maintain(services->parts.map);
+}
+
+void services_maintain_map(struct services *services) {
+    if (atomic_exchange_explicit(&services->is_maintaining, true, memory_order_relaxed)) return;
+    services_defer(services, maintain_map, services);
 }
 
 int services_open(struct services *services) {

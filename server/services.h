@@ -71,6 +71,9 @@ void services_settle_memory(struct services *services);
 /* The same for strobe_snapshot_close: it may have much to free. SNAPSHOT is taken. */
 void services_close_snapshot(struct services *services, struct strobe_snapshot *snapshot);
 
+/* The same for strobe_map_maintain; asked for again before it has begun, it is done once. */
+void services_maintain_map(struct services *services);
+
 /* Bytes in buffers of all connections, changed by DELTA; returns the new sum. Any thread. */
 size_t services_buffers_add(struct services *services, ptrdiff_t delta);
 size_t services_buffers(const struct services *services);

@@ -1,10 +1,12 @@
 /* upkeep.c - one timer on worker 0 for what nobody asks for.
  *
- * Expired entries: while there are entries that expire, all segments of the map are swept once a second, a tenth of
- * them every ROUND_MS, in slices of SLICE_US with a pause of at least PAUSE_MS behind each, so that worker 0's
- * connections wait no longer than a slice, and the sweep never takes more than a third of the loop.
- * Snapshots: what the limit closed is given back, idle scans are closed.
- * When there is nothing of all this the timer comes once a second and looks at some counters.
+ * Expired entries: while there are entries that expire, all segments of the map are swept once a second, in up to
+ * ROUNDS_MAX rounds of ROUND_SEGMENTS and more, each in slices of SLICE_US with a pause of at least PAUSE_MS behind it,
+ * so that worker 0's connections wait no longer than a slice, and the sweep never takes more than a third of the loop.
+ * Snapshots: idle scans are closed, and those that could not be closed for the limit while they were in use. What any
+ * loop closes for the limit is given back by a thread of the pool, which is asked before that loop sleeps (worker.c).
+ * A timer that comes is dear where a processor must wake for it: 0.2 ms on one guest. So there are no more rounds than
+ * the sweep has work for, and when there is nothing of all this it comes once a second and looks at some counters.
  */
 #include "server/upkeep.h"
 
@@ -18,13 +20,21 @@
 #include "server/services.h"
 #include "server/worker.h"
 
-enum { ROUND_MS = 100, IDLE_MS = 1000, PAUSE_MS = 1, SLICE_US = 500, SEGMENTS = 16 };
+enum {
+    IDLE_MS = 1000,
+    ROUNDS_MAX = 10,
+    ROUND_SEGMENTS = 1000,
+    PAUSE_MS = 1,
+    SLICE_US = 500,
+    SEGMENTS = 16 /* between two looks at the clock */
+};
 
 struct upkeep {
     struct services *services;
     uv_timer_t timer;
     uint64_t place; /* of the sweep in the map */
     uint64_t left;  /* segments still to sweep in this round */
+    uint64_t rest;  /* ms from the end of this round to the next */
     uint64_t reaped_at;
 };
 
@@ -46,28 +56,32 @@ static void sweep(struct upkeep *upkeep) {
     }
 }
 
+static void begin_round(struct upkeep *upkeep, const struct strobe_stats *stats) {
+    uint64_t segments = stats->expiring > 0 ? stats->segments : 0;
+    uint64_t rounds = segments / ROUND_SEGMENTS + 1; /* a second */
+
+    if (rounds > ROUNDS_MAX) rounds = ROUNDS_MAX;
+    upkeep->left = segments > 0 ? segments / rounds + 1 : 0;
+    upkeep->rest = IDLE_MS / rounds;
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct upkeep *upkeep = timer->data;
     struct scans *scans = services_scans(upkeep->services);
     struct strobe_stats stats;
     uint64_t now = uv_now(timer->loop);
-    uint64_t next = IDLE_MS;
 
     if (upkeep->left == 0) {
         strobe_map_stats(services_map(upkeep->services), &stats);
-        if (stats.expiring > 0) upkeep->left = stats.segments / (IDLE_MS / ROUND_MS) + 1;
-        strobe_map_maintain(services_map(upkeep->services));
-        if (stats.expiring > 0 || stats.snapshots > 0) next = ROUND_MS;
+        begin_round(upkeep, &stats);
+        strobe_map_enforce(services_map(upkeep->services));
     }
     if (scans_open(scans) > 0 && now - upkeep->reaped_at >= IDLE_MS) {
         upkeep->reaped_at = now;
         scans_reap(scans);
     }
-    if (upkeep->left > 0) {
-        sweep(upkeep);
-        next = upkeep->left > 0 ? PAUSE_MS : ROUND_MS;
-    }
-    uv_timer_start(timer, on_timer, next, 0);
+    if (upkeep->left > 0) sweep(upkeep);
+    uv_timer_start(timer, on_timer, upkeep->left > 0 ? PAUSE_MS : upkeep->rest, 0);
 }
 
 struct upkeep *upkeep_start(struct services *services) {

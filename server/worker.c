@@ -228,6 +228,7 @@ static void on_prepare(uv_prepare_t *handle) {
     struct worker *worker = handle->data;
 
     worker->turn++;
+    if (strobe_map_owes(worker->map)) services_maintain_map(worker->services); /* before the loop may sleep */
     if (coalesce_wanted(&worker->coalesce, uv_now(&worker->loop)) && ring_empty(&worker->ready)) nap(worker);
 }
 

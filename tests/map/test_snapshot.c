@@ -783,12 +783,15 @@ static void test_over_the_memory_limit_an_idle_one_is_closed_and_its_memory_come
     map_with_limits(&w, 0, 100000);
     idle = shoot(&w);
     w.now += IDLE_MS;
+    assert_false(strobe_map_owes(w.map));
     map_world_fill(&w, "k", 10000);
     map_world_stats(&w, &stats);
     assert_int_equal(stats.revoked, 1);
     assert_int_equal(stats.snapshots, 0);
     assert_true(stats.copies > 0 && stats.copies <= 100000 / 4096 + 1); /* and then no more were made */
+    assert_true(strobe_map_owes(w.map));
     strobe_map_maintain(w.map);
+    assert_false(strobe_map_owes(w.map));
     assert_no_snapshot_memory(&w);
     assert_int_equal(read_one(idle), STROBE_CLOSED);
     assert_int_equal(strobe_snapshot_open(w.map, true, &kept), STROBE_OK);
@@ -927,8 +930,10 @@ static void test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it
     strobe_map_maintain(w.map);
     assert_int_equal(revoked(&w), 0);
     w.now++; /* and nobody writes */
-    strobe_map_maintain(w.map);
+    strobe_map_enforce(w.map);
     assert_int_equal(revoked(&w), 1);
+    assert_true(strobe_map_owes(w.map));
+    strobe_map_maintain(w.map);
     assert_no_snapshot_memory(&w);
     strobe_snapshot_close(active);
     map_world_close(&w);

@@ -334,12 +334,11 @@ class Scans(unittest.TestCase):
             self.assertEqual(sorted(keys), sorted(b"k%d" % i for i in range(10000)))
 
     def test_flush_beside_a_scan_over_scan_memory_closes_it_and_nobody_need_ask_for_the_memory(self):
-        with Server("--scan-memory", "1mb") as server:
+        with Server("--scan-memory", "1mb", "--scan-idle-timeout", "1h") as server:
             self.fill(server, 20000)
             cursor, _ = server.resp("SCAN", 0)
             server.resp("FLUSHALL")
-            while self.held(server) > 0:
-                pass
+            strobe_test.until(lambda: self.held(server) == 0)
             with self.assertRaisesRegex(ReplyError, "NOSCAN"):
                 server.resp("SCAN", cursor)
 
