@@ -5,9 +5,10 @@
  * waiting for a processor, and whoever spins keeps it from getting one. (Not here: which lock comes first, lock.h.)
  *
  * Who leaves stores "free" and then looks whether somebody sleeps. Between the two there is no barrier, for it was a
- * tenth to a quarter of what a get or a set costs. So the store may become visible some ten nanoseconds after the
- * look, and a waiter that says "asleep" and finds the lock taken just then is not woken. The next one who leaves will
- * wake it; and should there be none, it looks again by itself after SLEEP_NS. (A barrier that the waiter has every
+ * tenth to a quarter of what a get or a set costs. So the store may become visible only after the look, when what the
+ * holder had stored before has reached its cache; and a waiter that says "asleep" and finds the lock taken just then is
+ * not woken. Mostly the next one who leaves wakes it; nothing relies on that, for it looks again by itself after
+ * SLEEP_NS. (A barrier that the waiter has every
  * processor pass, membarrier(2), would close the gap, but it interrupts the holder that is waited for: two threads that
  * held one lock for 2 us each got 0.6 of their rate, `map_bench lock`.) Who wakes a sleeper takes `asleep` back first,
  * and who is woken says it again before it tries, for those that sleep still.

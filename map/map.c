@@ -635,7 +635,7 @@ LOCK_UNCHECKED void strobe_map_stats(struct strobe_map *map, struct strobe_stats
     }
     lock_enter(&map->snapshots.lock);
     stats->snapshots = map->snapshots.count;
-    stats->revoked = map->snapshots.revoked_count;
     lock_leave(&map->snapshots.lock);
+    stats->revoked = atomic_load_explicit(&map->snapshots.revoked, memory_order_relaxed);
     stats->snapshot_bytes = atomic_load_explicit(&map->snapshots.held, memory_order_relaxed);
 }

@@ -410,18 +410,17 @@ void strobe_snapshot_close(struct strobe_snapshot *snapshot) STROBE_OUTSIDE;
 /* The same for COUNT snapshots of one map, with one look at the copies for all of them. */
 void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t count) STROBE_OUTSIDE;
 
-/* Gives back the memory of snapshots that the limit has closed (their owners learn it as CLOSED), some microseconds a
- * copied segment; before that it does what strobe_map_enforce does. When options.snapshot_memory or max_snapshots is
- * set, call it about once a second, and soon after strobe_map_owes: until then what is still kept for other snapshots
- * may pass the limit. Any thread, outside of an access. */
+/* Gives back the memory of snapshots that a limit has closed (their owners learn it as CLOSED), some microseconds a
+ * copied segment; then, if need be, it does what strobe_map_enforce does, and gives that back too. When
+ * options.snapshot_memory or max_snapshots is set, call it about once a second, and soon after strobe_map_owes: until
+ * then no other snapshot is closed, so what is kept for them may pass the limit. Any thread, outside of an access. */
 void strobe_map_maintain(struct strobe_map *map) STROBE_OUTSIDE;
 
-/* Closes a snapshot that was in use when the limit was passed and is idle by now, if it is passed still; its memory
- * waits for strobe_map_maintain. It costs a load, or a look at each snapshot. Any thread, outside of an access. */
+/* If the limit is passed, and nothing waits for strobe_map_maintain, closes a snapshot that was in use when it was
+ * passed and is idle by now. It costs some loads, or a look at each snapshot. Any thread, outside of an access. */
 void strobe_map_enforce(struct strobe_map *map) STROBE_OUTSIDE;
 
-/* Whether memory of closed snapshots waits for strobe_map_maintain. Any thread, also within an access; it costs a
- * load. */
+/* Whether memory of closed snapshots waits for strobe_map_maintain. Any thread, also within an access; two loads. */
 bool strobe_map_owes(const struct strobe_map *map);
 
 #ifdef __cplusplus

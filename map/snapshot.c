@@ -120,8 +120,7 @@ SNAPSHOTS_INSIDE static void revoke(struct snapshots *snapshots, struct strobe_s
      * copies for it, and its reader, who takes the shard's lock after that writer, must know. */
     atomic_store_explicit(&victim->revoked, true, memory_order_relaxed);
     unlist(snapshots, victim);
-    snapshots->revoked_count++;
-    atomic_store_explicit(&snapshots->reap, true, memory_order_relaxed);
+    atomic_fetch_add_explicit(&snapshots->revoked, 1, memory_order_relaxed);
 }
 
 /* Closes the snapshot that matters least of those idle for IDLE_MS; false: there is none that may be closed. */
@@ -144,6 +143,12 @@ static bool fits(const struct snapshots *snapshots, uint64_t more) {
            atomic_load_explicit(&snapshots->held, memory_order_relaxed) + more <= snapshots->memory_max;
 }
 
+/* Whether memory of revoked ones will come back, so that nobody else need be closed now. */
+static bool owes(const struct snapshots *snapshots) {
+    return atomic_load_explicit(&snapshots->revoked, memory_order_relaxed) !=
+           atomic_load_explicit(&snapshots->reaped, memory_order_relaxed);
+}
+
 static bool close_one(struct snapshots *snapshots, uint64_t idle_ms) {
     bool closed;
 
@@ -156,8 +161,7 @@ static bool close_one(struct snapshots *snapshots, uint64_t idle_ms) {
 void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) {
     atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed);
     /* One at a time: when giving its memory back was not enough, the next copy closes the next. */
-    if ((int64_t)bytes <= 0 || fits(snapshots, 0) || atomic_load_explicit(&snapshots->reap, memory_order_relaxed))
-        return;
+    if ((int64_t)bytes <= 0 || fits(snapshots, 0) || owes(snapshots)) return;
     (void)close_one(snapshots, IDLE_BEFORE_REVOKED_MS);
 }
 
@@ -206,7 +210,7 @@ static struct strobe_snapshot *snapshot_new(struct strobe_map *map, bool keep) {
 
 /* May one more be opened? Closes one for it if need be. Results: OK, TOO_MANY. */
 SNAPSHOTS_INSIDE static enum strobe_status make_room(struct snapshots *snapshots, bool keep) {
-    if (snapshots->count < snapshots->max && fits(snapshots, 0)) return STROBE_OK;
+    if (snapshots->count < snapshots->max && (fits(snapshots, 0) || owes(snapshots))) return STROBE_OK;
     return revoke_one(snapshots, IDLE_BEFORE_REVOKED_MS) || keep ? STROBE_OK : STROBE_TOO_MANY;
 }
 
@@ -628,18 +632,27 @@ void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t
 }
 
 bool strobe_map_owes(const struct strobe_map *map) {
-    return atomic_load_explicit(&map->snapshots.reap, memory_order_relaxed); /* a hint, as in strobe_map_maintain */
+    return owes(&map->snapshots);
 }
 
 void strobe_map_enforce(struct strobe_map *map) {
-    if (fits(&map->snapshots, 0)) return;
+    if (fits(&map->snapshots, 0) || owes(&map->snapshots)) return;
     (void)snapshots_tick(&map->snapshots);
     (void)close_one(&map->snapshots, IDLE_BEFORE_REVOKED_MS);
 }
 
-void strobe_map_maintain(struct strobe_map *map) {
-    strobe_map_enforce(map);
-    /* Relaxed: the flag only says that looking is worth it, the locks order the rest. */
-    if (!atomic_exchange_explicit(&map->snapshots.reap, false, memory_order_relaxed)) return;
+/* Relaxed: the counts only say that looking is worth it, the locks order the rest. Where two threads do this, the one
+ * that knew of fewer may come last: then it is done once more. */
+STROBE_OUTSIDE static void give_back(struct strobe_map *map) {
+    uint64_t revoked = atomic_load_explicit(&map->snapshots.revoked, memory_order_relaxed);
+
+    if (!owes(&map->snapshots)) return;
     for (uint32_t i = 0; i < map->shard_count; i++) reap_shard(map, &map->shards[i], 0, UINT64_MAX);
+    atomic_store_explicit(&map->snapshots.reaped, revoked, memory_order_relaxed);
+}
+
+void strobe_map_maintain(struct strobe_map *map) {
+    give_back(map);
+    strobe_map_enforce(map);
+    give_back(map);
 }

@@ -33,10 +33,10 @@ struct snapshots {
     struct strobe_snapshot *first SNAPSHOTS_GUARDED, *last SNAPSHOTS_GUARDED; /* oldest, newest */
     uint32_t count SNAPSHOTS_GUARDED;
     uint32_t max;
-    uint64_t memory_max; /* 0: no limit */
-    uint64_t revoked_count SNAPSHOTS_GUARDED;
-    _Atomic uint64_t held; /* bytes held for snapshots alone; a statistic, relaxed */
-    atomic_bool reap;      /* revoked snapshots' memory waits for strobe_map_maintain */
+    uint64_t memory_max;      /* 0: no limit */
+    _Atomic uint64_t held;    /* bytes held for snapshots alone; a statistic, relaxed */
+    _Atomic uint64_t revoked; /* snapshots closed by a limit, since the start; written inside the lock, relaxed */
+    _Atomic uint64_t reaped;  /* of those, whose memory strobe_map_maintain has given back; relaxed */
     uint64_t (*now_ms)(void *context);
     void *now_context;
 };

@@ -54,7 +54,7 @@ struct services {
     char executable[PATH_MAX];
     _Atomic size_t buffers;       /* relaxed: a sum that is compared with a limit */
     _Atomic uint64_t clients_max; /* relaxed: a limit */
-    atomic_bool is_maintaining;   /* relaxed: maintain_map waits for its turn */
+    atomic_bool is_maintaining;   /* maintain_map waits for its turn or has it */
     uv_async_t wake;
     struct attention attention;
     struct pause *pause;
@@ -234,13 +234,15 @@ void services_close_snapshot(struct services *services, struct strobe_snapshot *
 static void maintain_map(void *argument) {
     struct services *services = argument;
 
-    /* Before the work: what is asked for from here on is not in it. */
-    atomic_store_explicit(&services->is_maintaining, false, memory_order_relaxed);
     strobe_map_maintain(services->parts.map);
+    /* Acquire and release, as where it is asked for: who was told that this is being done had closed its snapshots
+     * before that, and we see it. */
+    (void)atomic_exchange_explicit(&services->is_maintaining, false, memory_order_acq_rel);
+    if (strobe_map_owes(services->parts.map)) services_maintain_map(services);
 }
 
 void services_maintain_map(struct services *services) {
-    if (atomic_exchange_explicit(&services->is_maintaining, true, memory_order_relaxed)) return;
+    if (atomic_exchange_explicit(&services->is_maintaining, true, memory_order_acq_rel)) return;
     services_defer(services, maintain_map, services);
 }
 

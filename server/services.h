@@ -71,7 +71,7 @@ void services_settle_memory(struct services *services);
 /* The same for strobe_snapshot_close: it may have much to free. SNAPSHOT is taken. */
 void services_close_snapshot(struct services *services, struct strobe_snapshot *snapshot);
 
-/* The same for strobe_map_maintain; asked for again before it has begun, it is done once. */
+/* The same for strobe_map_maintain, until strobe_map_owes no more. Asked for again meanwhile, nothing is added. */
 void services_maintain_map(struct services *services);
 
 /* Bytes in buffers of all connections, changed by DELTA; returns the new sum. Any thread. */

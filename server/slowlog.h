@@ -19,7 +19,7 @@ enum { SLOWLOG_WORDS_MAX = 32, SLOWLOG_WORD_MAX = 128 };
 #define SLOWLOG_PHASE_LIST(X)                                                                        \
     X(REQUEST, "request") /* from its first byte until its last was read, to the millisecond */      \
     X(LOOP, "loop")       /* from the loop's turn that read it until it began, and between slices */ \
-    X(LOCK, "lock")       /* asleep, waiting for shards */                                           \
+    X(LOCK, "lock")       /* off the processor, for shards */                                        \
     X(EXECUTE, "execute") /* the rest of its own time */                                             \
     X(FLUSH, "flush")     /* from its end until the system took the reply */
 

@@ -1,12 +1,13 @@
 /* upkeep.c - one timer on worker 0 for what nobody asks for.
  *
- * Expired entries: while there are entries that expire, all segments of the map are swept once a second, in up to
- * ROUNDS_MAX rounds of ROUND_SEGMENTS and more, each in slices of SLICE_US with a pause of at least PAUSE_MS behind it,
- * so that worker 0's connections wait no longer than a slice, and the sweep never takes more than a third of the loop.
+ * Expired entries: while there are entries that expire, all segments of the map are swept once a second, in one round
+ * up to ROUND_SEGMENTS, and at most ROUNDS_MAX. A round is swept in slices, which end with the segment that is swept
+ * when SLICE_US are over; a pause of at least a millisecond is behind each. So worker 0's connections wait no longer
+ * than that, and the sweep takes less than half of the loop: when millions expire at once, it takes some seconds.
  * Snapshots: idle scans are closed, and those that could not be closed for the limit while they were in use. What any
  * loop closes for the limit is given back by a thread of the pool, which is asked before that loop sleeps (worker.c).
- * A timer that comes is dear where a processor must wake for it: 0.2 ms on one guest. So there are no more rounds than
- * the sweep has work for, and when there is nothing of all this it comes once a second and looks at some counters.
+ * A timer that comes is dear where a processor must wake for it. So there are no more rounds than the sweep has work
+ * for, and when there is nothing of all this it comes once a second and looks at some counters.
  */
 #include "server/upkeep.h"
 
@@ -24,9 +25,8 @@ enum {
     IDLE_MS = 1000,
     ROUNDS_MAX = 10,
     ROUND_SEGMENTS = 1000,
-    PAUSE_MS = 1,
-    SLICE_US = 500,
-    SEGMENTS = 16 /* between two looks at the clock */
+    PAUSE_MS = 2, /* of the loop's clock, which has whole milliseconds: one and some */
+    SLICE_US = 500
 };
 
 struct upkeep {
@@ -45,9 +45,8 @@ static void sweep(struct upkeep *upkeep) {
 
     strobe_map_tick(map);
     while (upkeep->left > 0 && now < began + SLICE_US * UINT64_C(1000)) {
-        unsigned count = upkeep->left < SEGMENTS ? (unsigned)upkeep->left : SEGMENTS;
-        strobe_sweep(map, &upkeep->place, count);
-        upkeep->left -= count;
+        strobe_sweep(map, &upkeep->place, 1);
+        upkeep->left--;
         now = uv_hrtime();
     }
     uint64_t ms = (now - began) / 1000000;
@@ -81,6 +80,7 @@ static void on_timer(uv_timer_t *timer) {
         scans_reap(scans);
     }
     if (upkeep->left > 0) sweep(upkeep);
+    uv_update_time(timer->loop); /* the pause begins now */
     uv_timer_start(timer, on_timer, upkeep->left > 0 ? PAUSE_MS : upkeep->rest, 0);
 }
 

@@ -1,5 +1,4 @@
-/* upkeep.h - what has to be done now and then: taking back expired entries and the memory of closed snapshots, closing
- * idle scans. On worker 0's loop. */
+/* upkeep.h - what has to be done now and then: taking back expired entries, closing idle scans. On worker 0's loop. */
 #ifndef STROBE_SERVER_UPKEEP_H
 #define STROBE_SERVER_UPKEEP_H
 

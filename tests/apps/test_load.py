@@ -4,8 +4,8 @@
 Idle is two figures that the scheduler counted for all threads of the process over IDLE_SECONDS
 (/proc/PID/task/*/schedstat): how often they ran, and for how many nanoseconds; ticks would charge a hundredth of a
 second to whoever runs for a microsecond when one is due. The claims are "upkeep's timer and no more" and "below 0.2 %".
-The first holds in every span. For the second the machine's share is ours: on one guest a program that does nothing but
-wait took 0.2 ms for each waking, and 3 when its host was slow. So it is the least of a few spans."""
+The first holds in every span. In the second there is the machine's share: on some a program that does nothing but wait
+takes much for each waking, and more now and then. So it is the least of a few spans."""
 import glob
 import os
 import re

@@ -1,4 +1,5 @@
-/* bench_lock.c - `map_bench lock`: how often threads get the lock of one shard that each of them holds for so long.
+/* bench_lock.c - `map_bench lock`: how often threads get the lock of one shard that each of them holds for so long, and
+ * then leaves alone for no time, or as long.
  *
  * The usual holds are tens of nanoseconds (`map_bench speed --choice one`, lock_bench); these are accesses of somebody
  * who does more inside. `least` is the thread that got it least often, over its share. */
@@ -13,7 +14,7 @@ enum { HOLDS = sizeof hold_ns / sizeof hold_ns[0], ROUNDS_MAX = 64 };
 struct contest {
     struct strobe_map *map;
     struct strobe_key key;
-    uint64_t ns;
+    uint64_t hold_ns, gap_ns;
     atomic_bool stop;
 };
 
@@ -23,6 +24,10 @@ struct contestant {
     uint64_t taken;
 };
 
+static void spend(uint64_t ns) {
+    for (uint64_t until = bench_now() + ns; bench_now() < until;) continue;
+}
+
 static void *take(void *context) {
     struct contestant *self = context;
     struct contest *contest = self->contest;
@@ -31,8 +36,9 @@ static void *take(void *context) {
         struct strobe_access access;
 
         strobe_enter(contest->map, &contest->key, &access);
-        for (uint64_t until = bench_now() + contest->ns; bench_now() < until;) continue;
+        spend(contest->hold_ns);
         strobe_leave(&access);
+        if (contest->gap_ns) spend(contest->gap_ns);
         self->taken++;
     }
     return NULL;
@@ -68,7 +74,8 @@ static void print_contest(struct bench *bench, struct contest *contest, unsigned
 
     for (size_t i = 0; i < rounds; i++) rate[i] = run_contest(contest, threads, bench->seconds, &least[i]);
     median = bench_median(rate, rounds);
-    BENCH_ROW(bench, "lock of one shard", BENCH_NUMBER("threads", threads, 0), BENCH_NUMBER("hold_ns", contest->ns, 0),
+    BENCH_ROW(bench, "lock of one shard", BENCH_NUMBER("threads", threads, 0),
+              BENCH_NUMBER("hold_ns", contest->hold_ns, 0), BENCH_NUMBER("gap_ns", contest->gap_ns, 0),
               BENCH_NUMBER("takes/s", median, 0), BENCH_NUMBER("min", rate[0], 0),
               BENCH_NUMBER("max", rate[rounds - 1], 0), BENCH_NUMBER("least", bench_median(least, rounds), 2));
 }
@@ -79,7 +86,10 @@ void bench_lock(struct bench *bench) {
     contest.key = strobe_key(contest.map, "k", 1);
     for (size_t t = 0; t < bench->threads.count; t++) {
         for (size_t h = 0; h < HOLDS; h++) {
-            contest.ns = hold_ns[h];
+            contest.hold_ns = hold_ns[h];
+            contest.gap_ns = 0;
+            print_contest(bench, &contest, (unsigned)bench->threads.at[t]);
+            contest.gap_ns = contest.hold_ns;
             print_contest(bench, &contest, (unsigned)bench->threads.at[t]);
         }
     }

@@ -1,5 +1,6 @@
-/* test_lock.c - a lock lets one thread in at a time, counts who had to wait, and an access to some shards leaves the
- * others to everybody else. No sleeps: each thread waits for what another has done. */
+/* test_lock.c - a lock lets one thread in at a time, counts who had to wait, and wakes who sleeps; and an access to
+ * some shards leaves the others to everybody else. No sleeps: each thread waits for what another has done. */
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -7,7 +8,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -62,6 +65,97 @@ LOCK_UNCHECKED static void test_who_finds_it_taken_is_counted_and_gets_in_later(
     assert_int_equal(counted.lock.state, 0);
 }
 
+/* ---- Sleepers ------------------------------------------------------------------------------------ */
+
+struct sleeper {
+    struct lock lock;
+    _Atomic long tid;
+};
+
+LOCK_UNCHECKED static void *enter_once(void *context) {
+    struct sleeper *sleeper = context;
+
+    atomic_store(&sleeper->tid, syscall(SYS_gettid));
+    lock_enter(&sleeper->lock);
+    lock_leave(&sleeper->lock);
+    return NULL;
+}
+
+/* Sleeps as a waiter does, but for ever. */
+static void *sleep_for_good(void *context) {
+    struct sleeper *sleeper = context;
+
+    atomic_store(&sleeper->tid, syscall(SYS_gettid));
+    while (atomic_load(&sleeper->lock.asleep))
+        (void)syscall(SYS_futex, &sleeper->lock.asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+    return NULL;
+}
+
+/* Until the kernel says that the thread sleeps, after it has said so itself. */
+static void await_sleep(struct sleeper *sleeper) {
+    char path[64], state = 0;
+
+    while (!atomic_load(&sleeper->tid) || !atomic_load(&sleeper->lock.asleep)) (void)sched_yield();
+    (void)snprintf(path, sizeof path, "/proc/self/task/%ld/stat", atomic_load(&sleeper->tid));
+    while (state != 'S') {
+        FILE *file = fopen(path, "r");
+
+        assert_non_null(file);
+        assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+        (void)fclose(file);
+    }
+}
+
+LOCK_UNCHECKED static void test_who_leaves_wakes_one_that_sleeps(void **state) {
+    struct sleeper sleeper = {.tid = 0};
+    pthread_t thread;
+
+    (void)state;
+    lock_enter(&sleeper.lock);
+    assert_false(lock_release(&sleeper.lock));
+    lock_enter(&sleeper.lock);
+    atomic_store(&sleeper.lock.asleep, 1);
+    assert_int_equal(pthread_create(&thread, NULL, sleep_for_good, &sleeper), 0);
+    await_sleep(&sleeper);
+    assert_true(lock_release(&sleeper.lock));
+    lock_wake(&sleeper.lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    lock_enter(&sleeper.lock);
+    assert_false(lock_release(&sleeper.lock)); /* once is enough */
+}
+
+LOCK_UNCHECKED static void test_who_is_woken_in_vain_is_asleep_again(void **state) {
+    struct sleeper sleeper = {.tid = 0};
+    pthread_t thread;
+
+    (void)state;
+    lock_enter(&sleeper.lock);
+    assert_int_equal(pthread_create(&thread, NULL, enter_once, &sleeper), 0);
+    for (unsigned times = 0; times < 100; times++) {
+        await_sleep(&sleeper);
+        lock_wake(&sleeper.lock); /* which takes `asleep` back */
+    }
+    lock_leave(&sleeper.lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(sleeper.lock.state, 0);
+}
+
+/* As when the look for sleepers came too early. */
+LOCK_UNCHECKED static void test_a_sleeper_that_was_not_seen_looks_again_by_itself(void **state) {
+    (void)state;
+    for (unsigned times = 0; times < 100; times++) {
+        struct sleeper sleeper = {.tid = 0};
+        pthread_t thread;
+
+        lock_enter(&sleeper.lock);
+        assert_int_equal(pthread_create(&thread, NULL, enter_once, &sleeper), 0);
+        await_sleep(&sleeper);
+        lock_note_free(&sleeper.lock);
+        atomic_store(&sleeper.lock.state, 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+}
+
 struct handing {
     struct lock lock;
     _Atomic unsigned held, got; /* rounds */
@@ -91,8 +185,7 @@ static void busy(uint64_t ns) {
     } while ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec < until);
 }
 
-/* The lock becomes free while its waiter falls asleep, and nobody else would ever wake it: a waiter that is forgotten
- * sleeps for ever. */
+/* The lock becomes free while its waiter falls asleep, and nobody else would ever wake it. */
 LOCK_UNCHECKED static void test_nobody_is_forgotten_asleep(void **state) {
     struct handing handing = {.lock.state = 0};
     uint64_t x = 88172645463325252u;
@@ -222,6 +315,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sixteen_threads_lose_no_count),
         cmocka_unit_test(test_who_finds_it_taken_is_counted_and_gets_in_later),
+        cmocka_unit_test(test_who_leaves_wakes_one_that_sleeps),
+        cmocka_unit_test(test_who_is_woken_in_vain_is_asleep_again),
+        cmocka_unit_test(test_a_sleeper_that_was_not_seen_looks_again_by_itself),
         cmocka_unit_test(test_nobody_is_forgotten_asleep),
         cmocka_unit_test(test_an_access_to_some_shards_leaves_the_others_writable),
         cmocka_unit_test(test_the_shards_count_who_had_to_wait),

@@ -896,6 +896,49 @@ static void test_a_flush_over_the_memory_limit_closes_an_idle_snapshot(void **st
     map_world_close(&w);
 }
 
+static void test_no_second_one_is_closed_while_the_memory_of_the_first_waits(void **state) {
+    enum { LIMIT = 400000, SEGMENT = 6144 };
+    struct map_world w;
+    struct strobe_snapshot *first, *second, *third;
+    struct strobe_stats stats;
+    char key[16];
+
+    (void)state;
+    map_with_limits(&w, 0, LIMIT);
+    map_world_fill(&w, "l", 100000);
+    first = shoot(&w);
+    stats.snapshot_bytes = 0;
+    for (unsigned i = 0; stats.snapshot_bytes < LIMIT - 2 * SEGMENT; i++) {
+        (void)snprintf(key, sizeof key, "l%u", i);
+        assert_int_equal(map_world_set(&w, key, "new", 0), STROBE_OK);
+        map_world_stats(&w, &stats);
+    }
+    w.now++;
+    strobe_map_tick(w.map);
+    second = shoot(&w);
+    w.now += IDLE_MS;
+    strobe_map_tick(w.map);
+    for (unsigned i = 0; revoked(&w) == 0; i++) {
+        (void)snprintf(key, sizeof key, "l%u", i);
+        assert_int_equal(map_world_set(&w, key, "newer", 0), STROBE_OK);
+    }
+    map_world_fill(&w, "new", 10); /* over the limit, too */
+    strobe_map_enforce(w.map);
+    third = shoot(&w);
+    strobe_map_maintain(w.map);
+    map_world_stats(&w, &stats);
+    assert_int_equal(stats.revoked, 1);
+    assert_true(stats.snapshot_bytes > 0 && stats.snapshot_bytes < LIMIT / 2);
+    assert_int_equal(read_one(first), STROBE_CLOSED);
+    assert_int_equal(read_one(second), STROBE_OK);
+    assert_int_equal(read_one(third), STROBE_OK);
+    strobe_snapshot_close(first);
+    strobe_snapshot_close(second);
+    strobe_snapshot_close(third);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
 static void test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept(void **state) {
     struct map_world w;
     struct strobe_snapshot *active[3], *kept;
@@ -1242,6 +1285,7 @@ int main(void) {
         cmocka_unit_test(test_over_the_memory_limit_one_in_use_stays_and_no_more_are_opened),
         cmocka_unit_test(test_without_memory_for_a_copy_idle_ones_that_need_it_are_closed),
         cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_an_idle_snapshot),
+        cmocka_unit_test(test_no_second_one_is_closed_while_the_memory_of_the_first_waits),
         cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept),
         cmocka_unit_test(test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it_is_idle),
         cmocka_unit_test(test_those_closed_together_give_back_what_no_other_needs),

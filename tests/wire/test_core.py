@@ -335,9 +335,19 @@ class Scans(unittest.TestCase):
 
     def test_flush_beside_a_scan_over_scan_memory_closes_it_and_nobody_need_ask_for_the_memory(self):
         with Server("--scan-memory", "1mb", "--scan-idle-timeout", "1h") as server:
+            for _ in range(2):
+                self.fill(server, 20000)
+                cursor, _ = server.resp("SCAN", 0)
+                server.resp("FLUSHALL")
+                strobe_test.until(lambda: self.held(server) == 0)
+                with self.assertRaisesRegex(ReplyError, "NOSCAN"):
+                    server.resp("SCAN", cursor)
+
+    def test_a_scan_that_was_in_use_when_it_passed_scan_memory_is_closed_when_it_is_idle_though_nobody_writes(self):
+        with Server("--scan-memory", "1mb", "--scan-idle-timeout", "1h") as server:
             self.fill(server, 20000)
             cursor, _ = server.resp("SCAN", 0)
-            server.resp("FLUSHALL")
+            self.fill(server, 20000)
             strobe_test.until(lambda: self.held(server) == 0)
             with self.assertRaisesRegex(ReplyError, "NOSCAN"):
                 server.resp("SCAN", cursor)
