@@ -369,10 +369,10 @@ enum strobe_visit {
 };
 
 /* Opens a snapshot of the map as it is at one instant within this call: exactly the keys alive then, with the values of
- * then. Constant time. When max_snapshots are open, or they hold more than snapshot_memory, another is closed for it:
- * one that was read to its end, else the one that was idle longest, for 5 s at least. With KEEP it is never the one
- * that is closed, and is opened even if none can be. Any thread, outside of an access. Close it. Results: OK,
- * NO_MEMORY, TOO_MANY (none could be closed). */
+ * then. Constant time. When max_snapshots are open, or they hold more than snapshot_memory (and nothing waits for
+ * strobe_map_maintain), another is closed for it: one that was read to its end, else the one that was idle longest, for
+ * 5 s at least. With KEEP it is never the one that is closed, and is opened even if none can be. Any thread, outside of
+ * an access. Close it. Results: OK, NO_MEMORY, TOO_MANY (none could be closed). */
 enum strobe_status strobe_snapshot_open(struct strobe_map *map, bool keep, struct strobe_snapshot **out) STROBE_OUTSIDE;
 
 /* Opens a snapshot of the map as it is at the instant of ACCESS, which this moves forward to now: of what the access
@@ -413,7 +413,8 @@ void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t
 /* Gives back the memory of snapshots that a limit has closed (their owners learn it as CLOSED), some microseconds a
  * copied segment; then, if need be, it does what strobe_map_enforce does, and gives that back too. When
  * options.snapshot_memory or max_snapshots is set, call it about once a second, and soon after strobe_map_owes: until
- * then no other snapshot is closed, so what is kept for them may pass the limit. Any thread, outside of an access. */
+ * then no write closes another snapshot, so what is kept for them may pass the limit. Any thread, outside of an
+ * access. */
 void strobe_map_maintain(struct strobe_map *map) STROBE_OUTSIDE;
 
 /* If the limit is passed, and nothing waits for strobe_map_maintain, closes a snapshot that was in use when it was

@@ -143,30 +143,38 @@ static bool fits(const struct snapshots *snapshots, uint64_t more) {
            atomic_load_explicit(&snapshots->held, memory_order_relaxed) + more <= snapshots->memory_max;
 }
 
-/* Whether memory of revoked ones will come back, so that nobody else need be closed now. */
+/* Whether memory of revoked ones is still to come back. Acquire: what has come back is in `held` no more. */
 static bool owes(const struct snapshots *snapshots) {
-    return atomic_load_explicit(&snapshots->revoked, memory_order_relaxed) !=
-           atomic_load_explicit(&snapshots->reaped, memory_order_relaxed);
+    return atomic_load_explicit(&snapshots->reaped, memory_order_acquire) !=
+           atomic_load_explicit(&snapshots->revoked, memory_order_relaxed);
 }
 
-static bool close_one(struct snapshots *snapshots, uint64_t idle_ms) {
-    bool closed;
+/* Whether one has to be closed for the limit: one at a time. When giving its memory back was not enough, the next copy
+ * closes the next. */
+static bool is_over(const struct snapshots *snapshots) {
+    return !owes(snapshots) && !fits(snapshots, 0);
+}
 
+static void close_for_limit(struct snapshots *snapshots) {
+    if (!is_over(snapshots)) return;
     list_enter(snapshots);
-    closed = revoke_one(snapshots, idle_ms);
+    if (is_over(snapshots)) (void)revoke_one(snapshots, IDLE_BEFORE_REVOKED_MS); /* nobody was faster */
     list_leave(snapshots);
-    return closed;
 }
 
 void snapshots_hold(struct snapshots *snapshots, uint64_t bytes) {
     atomic_fetch_add_explicit(&snapshots->held, bytes, memory_order_relaxed);
-    /* One at a time: when giving its memory back was not enough, the next copy closes the next. */
-    if ((int64_t)bytes <= 0 || fits(snapshots, 0) || owes(snapshots)) return;
-    (void)close_one(snapshots, IDLE_BEFORE_REVOKED_MS);
+    if ((int64_t)bytes > 0) close_for_limit(snapshots);
 }
 
 bool snapshots_make_room(struct snapshots *snapshots, uint64_t bytes) {
-    return !fits(snapshots, bytes) && close_one(snapshots, 0);
+    bool closed;
+
+    if (fits(snapshots, bytes)) return false;
+    list_enter(snapshots);
+    closed = revoke_one(snapshots, 0);
+    list_leave(snapshots);
+    return closed;
 }
 
 bool snapshots_close_needing(struct snapshots *snapshots, uint64_t after, uint64_t mark, uint64_t end) {
@@ -210,7 +218,7 @@ static struct strobe_snapshot *snapshot_new(struct strobe_map *map, bool keep) {
 
 /* May one more be opened? Closes one for it if need be. Results: OK, TOO_MANY. */
 SNAPSHOTS_INSIDE static enum strobe_status make_room(struct snapshots *snapshots, bool keep) {
-    if (snapshots->count < snapshots->max && (fits(snapshots, 0) || owes(snapshots))) return STROBE_OK;
+    if (snapshots->count < snapshots->max && !is_over(snapshots)) return STROBE_OK;
     return revoke_one(snapshots, IDLE_BEFORE_REVOKED_MS) || keep ? STROBE_OK : STROBE_TOO_MANY;
 }
 
@@ -636,19 +644,17 @@ bool strobe_map_owes(const struct strobe_map *map) {
 }
 
 void strobe_map_enforce(struct strobe_map *map) {
-    if (fits(&map->snapshots, 0) || owes(&map->snapshots)) return;
-    (void)snapshots_tick(&map->snapshots);
-    (void)close_one(&map->snapshots, IDLE_BEFORE_REVOKED_MS);
+    close_for_limit(&map->snapshots);
 }
 
-/* Relaxed: the counts only say that looking is worth it, the locks order the rest. Where two threads do this, the one
- * that knew of fewer may come last: then it is done once more. */
+/* The counts only say that looking is worth it, the locks order the rest. Where two threads do this, the one that knew
+ * of fewer may come last: then it is done once more. */
 STROBE_OUTSIDE static void give_back(struct strobe_map *map) {
     uint64_t revoked = atomic_load_explicit(&map->snapshots.revoked, memory_order_relaxed);
 
     if (!owes(&map->snapshots)) return;
     for (uint32_t i = 0; i < map->shard_count; i++) reap_shard(map, &map->shards[i], 0, UINT64_MAX);
-    atomic_store_explicit(&map->snapshots.reaped, revoked, memory_order_relaxed);
+    atomic_store_explicit(&map->snapshots.reaped, revoked, memory_order_release); /* for owes */
 }
 
 void strobe_map_maintain(struct strobe_map *map) {

@@ -33,12 +33,14 @@ struct snapshots {
     struct strobe_snapshot *first SNAPSHOTS_GUARDED, *last SNAPSHOTS_GUARDED; /* oldest, newest */
     uint32_t count SNAPSHOTS_GUARDED;
     uint32_t max;
-    uint64_t memory_max;      /* 0: no limit */
-    _Atomic uint64_t held;    /* bytes held for snapshots alone; a statistic, relaxed */
-    _Atomic uint64_t revoked; /* snapshots closed by a limit, since the start; written inside the lock, relaxed */
-    _Atomic uint64_t reaped;  /* of those, whose memory strobe_map_maintain has given back; relaxed */
+    uint64_t memory_max;   /* 0: no limit */
+    _Atomic uint64_t held; /* bytes held for snapshots alone; a statistic, relaxed */
     uint64_t (*now_ms)(void *context);
     void *now_context;
+
+    /* Written only when one is closed by a limit, for those who look often whether there is something to give back. */
+    _Alignas(64) _Atomic uint64_t revoked; /* closed by a limit, since the start; written inside the lock, relaxed */
+    _Atomic uint64_t reaped;               /* of those, whose memory strobe_map_maintain has given back */
 };
 
 /* One consistent look: the clock, and the newest snapshot open at that value. Called with all the locks of an

@@ -231,19 +231,23 @@ void services_close_snapshot(struct services *services, struct strobe_snapshot *
     services_defer(services, close_snapshot, snapshot);
 }
 
+/* Acquire and release, here and where it is asked for: who was told that this is being done had closed its snapshots
+ * before that, and we see it. */
+static bool set_maintaining(struct services *services, bool is) {
+    return atomic_exchange_explicit(&services->is_maintaining, is, memory_order_acq_rel);
+}
+
 static void maintain_map(void *argument) {
     struct services *services = argument;
 
-    strobe_map_maintain(services->parts.map);
-    /* Acquire and release, as where it is asked for: who was told that this is being done had closed its snapshots
-     * before that, and we see it. */
-    (void)atomic_exchange_explicit(&services->is_maintaining, false, memory_order_acq_rel);
-    if (strobe_map_owes(services->parts.map)) services_maintain_map(services);
+    do {
+        strobe_map_maintain(services->parts.map);
+        (void)set_maintaining(services, false);
+    } while (strobe_map_owes(services->parts.map) && !set_maintaining(services, true));
 }
 
 void services_maintain_map(struct services *services) {
-    if (atomic_exchange_explicit(&services->is_maintaining, true, memory_order_acq_rel)) return;
-    services_defer(services, maintain_map, services);
+    if (!set_maintaining(services, true)) services_defer(services, maintain_map, services);
 }
 
 int services_open(struct services *services) {

@@ -20,7 +20,7 @@ struct timing {
     struct latency_slot *slot;
     uint64_t threshold; /* nanoseconds; 0: every command is timed by itself */
     uint64_t mark;      /* when what runs now began */
-    uint64_t slept;     /* the worker's sum of sleeps for locks then */
+    uint64_t slept;     /* the worker's sum of waits for locks then */
     uint64_t came_us;   /* how long the first request of the input took to come; 0 for those after it */
 };
 

@@ -1,9 +1,9 @@
 /* upkeep.c - one timer on worker 0 for what nobody asks for.
  *
- * Expired entries: while there are entries that expire, all segments of the map are swept once a second, in one round
- * up to ROUND_SEGMENTS, and at most ROUNDS_MAX. A round is swept in slices, which end with the segment that is swept
- * when SLICE_US are over; a pause of at least a millisecond is behind each. So worker 0's connections wait no longer
- * than that, and the sweep takes less than half of the loop: when millions expire at once, it takes some seconds.
+ * Expired entries: while there are entries that expire, all segments of the map are swept once a second, in rounds of
+ * at most ROUND_SEGMENTS, or ROUNDS_MAX rounds. A round is swept in slices, which end with the segment that is swept
+ * when SLICE_US are over. Behind each the loop has a turn, and rests for up to a millisecond if it has nothing to do.
+ * So worker 0's connections wait no longer than a slice, and when millions expire at once, it takes seconds.
  * Snapshots: idle scans are closed, and those that could not be closed for the limit while they were in use. What any
  * loop closes for the limit is given back by a thread of the pool, which is asked before that loop sleeps (worker.c).
  * A timer that comes is dear where a processor must wake for it. So there are no more rounds than the sweep has work
@@ -21,21 +21,15 @@
 #include "server/services.h"
 #include "server/worker.h"
 
-enum {
-    IDLE_MS = 1000,
-    ROUNDS_MAX = 10,
-    ROUND_SEGMENTS = 1000,
-    PAUSE_MS = 2, /* of the loop's clock, which has whole milliseconds: one and some */
-    SLICE_US = 500
-};
+enum { IDLE_MS = 1000, ROUNDS_MAX = 10, ROUND_SEGMENTS = 1000, PAUSE_MS = 1, SLICE_US = 500 };
 
 struct upkeep {
     struct services *services;
     uv_timer_t timer;
-    uint64_t place; /* of the sweep in the map */
-    uint64_t left;  /* segments still to sweep in this round */
-    uint64_t rest;  /* ms from the end of this round to the next */
-    uint64_t reaped_at;
+    uint64_t place;   /* of the sweep in the map */
+    uint64_t left;    /* segments still to sweep in this round */
+    uint64_t next_at; /* when the next round is due; this and the next in ms of the loop's clock */
+    uint64_t closed_at;
 };
 
 /* Sweeps for SLICE_US, or what is left of the round. */
@@ -46,7 +40,7 @@ static void sweep(struct upkeep *upkeep) {
     strobe_map_tick(map);
     while (upkeep->left > 0 && now < began + SLICE_US * UINT64_C(1000)) {
         strobe_sweep(map, &upkeep->place, 1);
-        upkeep->left--;
+        upkeep->left = upkeep->place == 0 ? 0 : upkeep->left - 1; /* shards without such entries were one step each */
         now = uv_hrtime();
     }
     uint64_t ms = (now - began) / 1000000;
@@ -57,11 +51,11 @@ static void sweep(struct upkeep *upkeep) {
 
 static void begin_round(struct upkeep *upkeep, const struct strobe_stats *stats) {
     uint64_t segments = stats->expiring > 0 ? stats->segments : 0;
-    uint64_t rounds = segments / ROUND_SEGMENTS + 1; /* a second */
+    uint64_t rounds = segments > 0 ? (segments - 1) / ROUND_SEGMENTS + 1 : 1; /* a second */
 
     if (rounds > ROUNDS_MAX) rounds = ROUNDS_MAX;
-    upkeep->left = segments > 0 ? segments / rounds + 1 : 0;
-    upkeep->rest = IDLE_MS / rounds;
+    upkeep->left = (segments + rounds - 1) / rounds;
+    upkeep->next_at = uv_now(upkeep->timer.loop) + IDLE_MS / rounds;
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -73,15 +67,16 @@ static void on_timer(uv_timer_t *timer) {
     if (upkeep->left == 0) {
         strobe_map_stats(services_map(upkeep->services), &stats);
         begin_round(upkeep, &stats);
-        strobe_map_enforce(services_map(upkeep->services));
     }
-    if (scans_open(scans) > 0 && now - upkeep->reaped_at >= IDLE_MS) {
-        upkeep->reaped_at = now;
-        scans_reap(scans);
+    if (now - upkeep->closed_at >= IDLE_MS) {
+        upkeep->closed_at = now;
+        strobe_map_enforce(services_map(upkeep->services));
+        if (scans_open(scans) > 0) scans_reap(scans);
     }
     if (upkeep->left > 0) sweep(upkeep);
     uv_update_time(timer->loop); /* the pause begins now */
-    uv_timer_start(timer, on_timer, upkeep->left > 0 ? PAUSE_MS : upkeep->rest, 0);
+    now = uv_now(timer->loop);
+    uv_timer_start(timer, on_timer, upkeep->left == 0 && upkeep->next_at > now ? upkeep->next_at - now : PAUSE_MS, 0);
 }
 
 struct upkeep *upkeep_start(struct services *services) {

@@ -1,4 +1,5 @@
-/* upkeep.h - what has to be done now and then: taking back expired entries, closing idle scans. On worker 0's loop. */
+/* upkeep.h - what has to be done now and then: taking back expired entries, closing idle scans and those
+ * that pass the limit. On worker 0's loop. */
 #ifndef STROBE_SERVER_UPKEEP_H
 #define STROBE_SERVER_UPKEEP_H
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "map/lock.h"
+#include "map/map_private.h"
 #include "tests/map/map_world.h"
 
 struct counted {
@@ -68,7 +69,7 @@ LOCK_UNCHECKED static void test_who_finds_it_taken_is_counted_and_gets_in_later(
 /* ---- Sleepers ------------------------------------------------------------------------------------ */
 
 struct sleeper {
-    struct lock lock;
+    struct lock *lock;
     _Atomic long tid;
 };
 
@@ -76,8 +77,8 @@ LOCK_UNCHECKED static void *enter_once(void *context) {
     struct sleeper *sleeper = context;
 
     atomic_store(&sleeper->tid, syscall(SYS_gettid));
-    lock_enter(&sleeper->lock);
-    lock_leave(&sleeper->lock);
+    lock_enter(sleeper->lock);
+    lock_leave(sleeper->lock);
     return NULL;
 }
 
@@ -86,8 +87,8 @@ static void *sleep_for_good(void *context) {
     struct sleeper *sleeper = context;
 
     atomic_store(&sleeper->tid, syscall(SYS_gettid));
-    while (atomic_load(&sleeper->lock.asleep))
-        (void)syscall(SYS_futex, &sleeper->lock.asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+    while (atomic_load(&sleeper->lock->asleep))
+        (void)syscall(SYS_futex, &sleeper->lock->asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
     return NULL;
 }
 
@@ -95,7 +96,7 @@ static void *sleep_for_good(void *context) {
 static void await_sleep(struct sleeper *sleeper) {
     char path[64], state = 0;
 
-    while (!atomic_load(&sleeper->tid) || !atomic_load(&sleeper->lock.asleep)) (void)sched_yield();
+    while (!atomic_load(&sleeper->tid) || !atomic_load(&sleeper->lock->asleep)) (void)sched_yield();
     (void)snprintf(path, sizeof path, "/proc/self/task/%ld/stat", atomic_load(&sleeper->tid));
     while (state != 'S') {
         FILE *file = fopen(path, "r");
@@ -106,52 +107,90 @@ static void await_sleep(struct sleeper *sleeper) {
     }
 }
 
-LOCK_UNCHECKED static void test_who_leaves_wakes_one_that_sleeps(void **state) {
-    struct sleeper sleeper = {.tid = 0};
+/* LEAVE leaves LOCK, which it may have entered itself, and has to wake one that would sleep for ever. */
+static void assert_wakes(struct lock *lock, void (*leave)(void *context), void *context) {
+    struct sleeper sleeper = {.lock = lock};
     pthread_t thread;
 
-    (void)state;
-    lock_enter(&sleeper.lock);
-    assert_false(lock_release(&sleeper.lock));
-    lock_enter(&sleeper.lock);
-    atomic_store(&sleeper.lock.asleep, 1);
+    atomic_store(&lock->asleep, 1);
     assert_int_equal(pthread_create(&thread, NULL, sleep_for_good, &sleeper), 0);
     await_sleep(&sleeper);
-    assert_true(lock_release(&sleeper.lock));
-    lock_wake(&sleeper.lock);
+    leave(context);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    lock_enter(&sleeper.lock);
-    assert_false(lock_release(&sleeper.lock)); /* once is enough */
+}
+
+LOCK_UNCHECKED static void leave_lock(void *context) {
+    lock_leave(context);
+}
+
+LOCK_UNCHECKED static void test_who_leaves_wakes_one_that_sleeps(void **state) {
+    struct lock lock = {.state = 0};
+
+    (void)state;
+    lock_enter(&lock);
+    assert_false(lock_release(&lock));
+    lock_enter(&lock);
+    assert_wakes(&lock, leave_lock, &lock);
+    lock_enter(&lock);
+    assert_false(lock_release(&lock)); /* once is enough */
+}
+
+static void get_one(void *context) {
+    struct map_world *w = context;
+    char value[8];
+    size_t len = sizeof value;
+
+    assert_int_equal(strobe_get(w->map, "k", 1, value, &len), STROBE_OK);
+}
+
+static void set_one(void *context) {
+    struct map_world *w = context;
+
+    assert_int_equal(strobe_set(w->map, "k", 1, "2", 1, 0), STROBE_OK);
+}
+
+/* The two that do not leave by strobe_leave. */
+static void test_get_and_set_wake_one_that_sleeps(void **state) {
+    struct map_world w;
+
+    (void)state;
+    map_world_open(&w, 1);
+    assert_int_equal(strobe_set(w.map, "k", 1, "1", 1, 0), STROBE_OK);
+    assert_wakes(&w.map->shards[0].lock, get_one, &w);
+    assert_wakes(&w.map->shards[0].lock, set_one, &w);
+    map_world_close(&w);
 }
 
 LOCK_UNCHECKED static void test_who_is_woken_in_vain_is_asleep_again(void **state) {
-    struct sleeper sleeper = {.tid = 0};
+    struct lock lock = {.state = 0};
+    struct sleeper sleeper = {.lock = &lock};
     pthread_t thread;
 
     (void)state;
-    lock_enter(&sleeper.lock);
+    lock_enter(&lock);
     assert_int_equal(pthread_create(&thread, NULL, enter_once, &sleeper), 0);
     for (unsigned times = 0; times < 100; times++) {
         await_sleep(&sleeper);
-        lock_wake(&sleeper.lock); /* which takes `asleep` back */
+        lock_wake(&lock); /* which takes `asleep` back */
     }
-    lock_leave(&sleeper.lock);
+    lock_leave(&lock);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(sleeper.lock.state, 0);
+    assert_int_equal(lock.state, 0);
 }
 
 /* As when the look for sleepers came too early. */
 LOCK_UNCHECKED static void test_a_sleeper_that_was_not_seen_looks_again_by_itself(void **state) {
     (void)state;
     for (unsigned times = 0; times < 100; times++) {
-        struct sleeper sleeper = {.tid = 0};
+        struct lock lock = {.state = 0};
+        struct sleeper sleeper = {.lock = &lock};
         pthread_t thread;
 
-        lock_enter(&sleeper.lock);
+        lock_enter(&lock);
         assert_int_equal(pthread_create(&thread, NULL, enter_once, &sleeper), 0);
         await_sleep(&sleeper);
-        lock_note_free(&sleeper.lock);
-        atomic_store(&sleeper.lock.state, 0);
+        lock_note_free(&lock);
+        atomic_store(&lock.state, 0);
         assert_int_equal(pthread_join(thread, NULL), 0);
     }
 }
@@ -316,6 +355,7 @@ int main(void) {
         cmocka_unit_test(test_sixteen_threads_lose_no_count),
         cmocka_unit_test(test_who_finds_it_taken_is_counted_and_gets_in_later),
         cmocka_unit_test(test_who_leaves_wakes_one_that_sleeps),
+        cmocka_unit_test(test_get_and_set_wake_one_that_sleeps),
         cmocka_unit_test(test_who_is_woken_in_vain_is_asleep_again),
         cmocka_unit_test(test_a_sleeper_that_was_not_seen_looks_again_by_itself),
         cmocka_unit_test(test_nobody_is_forgotten_asleep),
