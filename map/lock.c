@@ -8,10 +8,10 @@
  * tenth to a quarter of what a get or a set costs. So the store may become visible only after the look, when what the
  * holder had stored before has reached its cache; and a waiter that says "asleep" and finds the lock taken just then is
  * not woken. Mostly the next one who leaves wakes it; nothing relies on that, for it looks again by itself after
- * SLEEP_NS. (A barrier that the waiter has every
- * processor pass, membarrier(2), would close the gap, but it interrupts the holder that is waited for: two threads that
- * held one lock for 2 us each got 0.6 of their rate, `map_bench lock`.) Who wakes a sleeper takes `asleep` back first,
- * and who is woken says it again before it tries, for those that sleep still.
+ * SLEEP_NS. (A barrier that the waiter has every processor pass, membarrier(2), would close the gap, but it interrupts
+ * the holder that is waited for: two threads that held one lock for 2 us each got 0.6 of their rate, `map_bench lock`.)
+ * Who wakes a sleeper takes `asleep` back first, and who is woken says it again before it tries, for those that sleep
+ * still.
  */
 #include "map/lock.h"
 

@@ -647,18 +647,13 @@ void strobe_map_enforce(struct strobe_map *map) {
     close_for_limit(&map->snapshots);
 }
 
-/* The counts only say that looking is worth it, the locks order the rest. Where two threads do this, the one that knew
- * of fewer may come last: then it is done once more. */
-STROBE_OUTSIDE static void give_back(struct strobe_map *map) {
+void strobe_map_maintain(struct strobe_map *map) {
+    strobe_map_enforce(map);
+    /* The counts only say that looking is worth it, the locks order the rest. Where two threads do this, the one that
+     * knew of fewer may come last: then it is done once more. */
     uint64_t revoked = atomic_load_explicit(&map->snapshots.revoked, memory_order_relaxed);
 
     if (!owes(&map->snapshots)) return;
     for (uint32_t i = 0; i < map->shard_count; i++) reap_shard(map, &map->shards[i], 0, UINT64_MAX);
     atomic_store_explicit(&map->snapshots.reaped, revoked, memory_order_release); /* for owes */
-}
-
-void strobe_map_maintain(struct strobe_map *map) {
-    give_back(map);
-    strobe_map_enforce(map);
-    give_back(map);
 }

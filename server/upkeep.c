@@ -1,9 +1,9 @@
 /* upkeep.c - one timer on worker 0 for what nobody asks for.
  *
- * Expired entries: while there are entries that expire, all segments of the map are swept once a second, in rounds of
- * at most ROUND_SEGMENTS, or ROUNDS_MAX rounds. A round is swept in slices, which end with the segment that is swept
- * when SLICE_US are over. Behind each the loop has a turn, and rests for up to a millisecond if it has nothing to do.
- * So worker 0's connections wait no longer than a slice, and when millions expire at once, it takes seconds.
+ * Expired entries: while there are entries that expire, all segments of the map are swept once a second, in a round for
+ * every ROUND_SEGMENTS of them, but at most ROUNDS_MAX. A round is swept in slices, which end with the segment that is
+ * swept when SLICE_US are over. Behind each the loop has a turn, and rests for up to a millisecond if it has nothing to
+ * do. So worker 0's connections wait no longer than a slice, and when millions expire at once, it takes seconds.
  * Snapshots: idle scans are closed, and those that could not be closed for the limit while they were in use. What any
  * loop closes for the limit is given back by a thread of the pool, which is asked before that loop sleeps (worker.c).
  * A timer that comes is dear where a processor must wake for it. So there are no more rounds than the sweep has work

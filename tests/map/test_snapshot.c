@@ -897,25 +897,25 @@ static void test_a_flush_over_the_memory_limit_closes_an_idle_snapshot(void **st
 }
 
 static void test_no_second_one_is_closed_while_the_memory_of_the_first_waits(void **state) {
-    enum { LIMIT = 400000, SEGMENT = 6144 };
+    enum { LIMIT = 400000 };
     struct map_world w;
-    struct strobe_snapshot *first, *second, *third;
+    struct strobe_snapshot *all[3];
     struct strobe_stats stats;
     char key[16];
 
     (void)state;
     map_with_limits(&w, 0, LIMIT);
     map_world_fill(&w, "l", 100000);
-    first = shoot(&w);
+    all[0] = shoot(&w);
     stats.snapshot_bytes = 0;
-    for (unsigned i = 0; stats.snapshot_bytes < LIMIT - 2 * SEGMENT; i++) {
+    for (unsigned i = 0; stats.snapshot_bytes < LIMIT - LIMIT / 10; i++) {
         (void)snprintf(key, sizeof key, "l%u", i);
         assert_int_equal(map_world_set(&w, key, "new", 0), STROBE_OK);
         map_world_stats(&w, &stats);
     }
     w.now++;
     strobe_map_tick(w.map);
-    second = shoot(&w);
+    all[1] = shoot(&w);
     w.now += IDLE_MS;
     strobe_map_tick(w.map);
     for (unsigned i = 0; revoked(&w) == 0; i++) {
@@ -924,17 +924,15 @@ static void test_no_second_one_is_closed_while_the_memory_of_the_first_waits(voi
     }
     map_world_fill(&w, "new", 10); /* over the limit, too */
     strobe_map_enforce(w.map);
-    third = shoot(&w);
+    all[2] = shoot(&w);
     strobe_map_maintain(w.map);
     map_world_stats(&w, &stats);
     assert_int_equal(stats.revoked, 1);
     assert_true(stats.snapshot_bytes > 0 && stats.snapshot_bytes < LIMIT / 2);
-    assert_int_equal(read_one(first), STROBE_CLOSED);
-    assert_int_equal(read_one(second), STROBE_OK);
-    assert_int_equal(read_one(third), STROBE_OK);
-    strobe_snapshot_close(first);
-    strobe_snapshot_close(second);
-    strobe_snapshot_close(third);
+    assert_int_equal(read_one(all[0]), STROBE_CLOSED);
+    assert_int_equal(read_one(all[1]), STROBE_OK);
+    assert_int_equal(read_one(all[2]), STROBE_OK);
+    strobe_snapshot_close_many(all, 3);
     assert_no_snapshot_memory(&w);
     map_world_close(&w);
 }
