@@ -410,10 +410,11 @@ void strobe_snapshot_close(struct strobe_snapshot *snapshot) STROBE_OUTSIDE;
 /* The same for COUNT snapshots of one map, with one look at the copies for all of them. */
 void strobe_snapshot_close_many(struct strobe_snapshot *const *snapshots, size_t count) STROBE_OUTSIDE;
 
-/* Does what strobe_map_enforce does, and gives back the memory of snapshots that a limit has closed (their owners learn
- * it as CLOSED), some microseconds a copied segment. When options.snapshot_memory or max_snapshots is set, call it
- * about once a second, and soon after strobe_map_owes: until then no write closes another snapshot, so what is kept for
- * them may pass the limit. Any thread, outside of an access. */
+/* Gives back the memory of snapshots that a limit has closed (their owners learn it as CLOSED), some microseconds a
+ * copied segment, and does what strobe_map_enforce does, until the limit is kept or nobody may be closed. When
+ * options.snapshot_memory or max_snapshots is set, call it about once a second, and soon after strobe_map_owes: until
+ * then no write closes another snapshot, so what is kept for them may pass the limit. Any thread, outside of an
+ * access. */
 void strobe_map_maintain(struct strobe_map *map) STROBE_OUTSIDE;
 
 /* If the limit is passed, and nothing waits for strobe_map_maintain, closes a snapshot that was in use when it was

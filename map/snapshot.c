@@ -149,8 +149,8 @@ static bool owes(const struct snapshots *snapshots) {
            atomic_load_explicit(&snapshots->revoked, memory_order_relaxed);
 }
 
-/* Whether one has to be closed for the limit: one at a time. When giving its memory back was not enough, the next copy
- * closes the next. */
+/* Whether one has to be closed for the limit: one at a time. When giving its memory back was not enough, that closes
+ * the next. */
 static bool is_over(const struct snapshots *snapshots) {
     return !owes(snapshots) && !fits(snapshots, 0);
 }
@@ -648,12 +648,15 @@ void strobe_map_enforce(struct strobe_map *map) {
 }
 
 void strobe_map_maintain(struct strobe_map *map) {
-    strobe_map_enforce(map);
-    /* The counts only say that looking is worth it, the locks order the rest. Where two threads do this, the one that
-     * knew of fewer may come last: then it is done once more. */
-    uint64_t revoked = atomic_load_explicit(&map->snapshots.revoked, memory_order_relaxed);
+    /* One after the other, until what is left fits: what one held may be needed by others, too. */
+    for (;;) {
+        strobe_map_enforce(map);
+        /* The counts only say that looking is worth it, the locks order the rest. Where two threads do this, the one
+         * that knew of fewer may come last: then it is done once more. */
+        uint64_t revoked = atomic_load_explicit(&map->snapshots.revoked, memory_order_relaxed);
 
-    if (!owes(&map->snapshots)) return;
-    for (uint32_t i = 0; i < map->shard_count; i++) reap_shard(map, &map->shards[i], 0, UINT64_MAX);
-    atomic_store_explicit(&map->snapshots.reaped, revoked, memory_order_release); /* for owes */
+        if (!owes(&map->snapshots)) return;
+        for (uint32_t i = 0; i < map->shard_count; i++) reap_shard(map, &map->shards[i], 0, UINT64_MAX);
+        atomic_store_explicit(&map->snapshots.reaped, revoked, memory_order_release); /* for owes */
+    }
 }

@@ -937,6 +937,29 @@ static void test_no_second_one_is_closed_while_the_memory_of_the_first_waits(voi
     map_world_close(&w);
 }
 
+static void test_idle_ones_that_need_the_same_copies_are_all_closed_until_the_limit_is_kept(void **state) {
+    struct map_world w;
+    struct strobe_snapshot *idle[3], *active;
+
+    (void)state;
+    map_with_limits(&w, 0, 100000);
+    for (unsigned i = 0; i < 3; i++) idle[i] = shoot(&w);
+    w.now += IDLE_MS;
+    strobe_map_tick(w.map);
+    active = shoot(&w);
+    map_world_fill(&w, "k", 10000);
+    assert_int_equal(revoked(&w), 1); /* nothing came back of it, as the others have the same copies */
+    strobe_map_maintain(w.map);
+    assert_int_equal(revoked(&w), 3);
+    assert_false(strobe_map_owes(w.map));
+    assert_int_equal(read_one(active), STROBE_OK);
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(read_one(idle[i]), STROBE_CLOSED);
+    strobe_snapshot_close_many(idle, 3);
+    strobe_snapshot_close(active);
+    assert_no_snapshot_memory(&w);
+    map_world_close(&w);
+}
+
 static void test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept(void **state) {
     struct map_world w;
     struct strobe_snapshot *active[3], *kept;
@@ -1284,6 +1307,7 @@ int main(void) {
         cmocka_unit_test(test_without_memory_for_a_copy_idle_ones_that_need_it_are_closed),
         cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_an_idle_snapshot),
         cmocka_unit_test(test_no_second_one_is_closed_while_the_memory_of_the_first_waits),
+        cmocka_unit_test(test_idle_ones_that_need_the_same_copies_are_all_closed_until_the_limit_is_kept),
         cmocka_unit_test(test_a_flush_over_the_memory_limit_closes_those_in_use_too_but_not_one_to_be_kept),
         cmocka_unit_test(test_one_that_was_in_use_when_the_limit_was_passed_is_closed_when_it_is_idle),
         cmocka_unit_test(test_those_closed_together_give_back_what_no_other_needs),
